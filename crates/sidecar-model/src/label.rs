@@ -1,0 +1,201 @@
+//! A label set: sorted by name, names unique, no empty value, cheap to clone, hashed and compared
+//! as one run of bytes.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::sync::Arc;
+
+/// The most bytes one name or value can have: lengths are kept in 16 bits.
+const MAX_PART_BYTES: usize = u16::MAX as usize;
+
+/// Bytes: for each label in name order, length of the name (2 bytes, little endian), name, length
+/// of the value, value. A label whose value is empty is no label and is not kept.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct LabelSet(Arc<[u8]>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LabelSetError {
+    #[error("the same label name twice")]
+    DuplicateName,
+    #[error("a label name or value of more than 65,535 bytes")]
+    TooLong,
+    #[error("an empty label name")]
+    EmptyName,
+}
+
+impl LabelSet {
+    pub fn empty() -> LabelSet {
+        LabelSet(Arc::from([]))
+    }
+
+    /// Sorts `labels` in place and writes the canonical bytes into `scratch`, which is what
+    /// [`LabelSet::as_bytes`] of the finished set would be: a caller that only looks a set up
+    /// allocates nothing.
+    pub fn write_canonical<S: AsRef<str>>(
+        labels: &mut [(S, S)],
+        scratch: &mut Vec<u8>,
+    ) -> Result<(), LabelSetError> {
+        labels.sort_by(|a, b| a.0.as_ref().cmp(b.0.as_ref()));
+        scratch.clear();
+        let mut previous: Option<&str> = None;
+        for (name, value) in labels.iter() {
+            let (name, value) = (name.as_ref(), value.as_ref());
+            if name.is_empty() {
+                return Err(LabelSetError::EmptyName);
+            }
+            if previous == Some(name) {
+                return Err(LabelSetError::DuplicateName);
+            }
+            previous = Some(name);
+            if value.is_empty() {
+                continue;
+            }
+            for part in [name, value] {
+                let len = u16::try_from(part.len()).map_err(|_| LabelSetError::TooLong)?;
+                scratch.extend_from_slice(&len.to_le_bytes());
+                scratch.extend_from_slice(part.as_bytes());
+            }
+        }
+        Ok(())
+    }
+
+    /// The set whose canonical bytes [`LabelSet::write_canonical`] wrote.
+    pub fn from_canonical(bytes: &[u8]) -> LabelSet {
+        LabelSet(Arc::from(bytes))
+    }
+
+    pub fn new<S: AsRef<str>>(mut labels: Vec<(S, S)>) -> Result<LabelSet, LabelSetError> {
+        let mut bytes = Vec::new();
+        Self::write_canonical(&mut labels, &mut bytes)?;
+        Ok(LabelSet::from_canonical(&bytes))
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Name and value pairs in name order.
+    pub fn iter(&self) -> Labels<'_> {
+        Labels { rest: &self.0 }
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(n, _)| *n == name).map(|(_, value)| value)
+    }
+
+    /// The set without the labels that `dropped` names.
+    pub fn without(&self, dropped: impl Fn(&str) -> bool) -> LabelSet {
+        if !self.iter().any(|(name, _)| dropped(name)) {
+            return self.clone();
+        }
+        let mut bytes = Vec::with_capacity(self.0.len());
+        for (name, value) in self.iter().filter(|(name, _)| !dropped(name)) {
+            push_part(&mut bytes, name);
+            push_part(&mut bytes, value);
+        }
+        LabelSet::from_canonical(&bytes)
+    }
+
+    /// The set with one more label; a label of that name that it has becomes `exported_<name>`.
+    pub fn with(&self, name: &str, value: &str) -> LabelSet {
+        let mut pairs: Vec<(String, String)> = self
+            .iter()
+            .map(|(n, v)| {
+                let kept = if n == name { self.free_name(name) } else { n.to_owned() };
+                (kept, v.to_owned())
+            })
+            .collect();
+        pairs.push((name.to_owned(), value.to_owned()));
+        LabelSet::new(pairs).unwrap_or_else(|_| self.clone())
+    }
+
+    fn free_name(&self, taken: &str) -> String {
+        let mut name = format!("exported_{taken}");
+        while self.get(&name).is_some() {
+            name.insert_str(0, "exported_");
+        }
+        name
+    }
+}
+
+fn push_part(bytes: &mut Vec<u8>, part: &str) {
+    let len = part.len().min(MAX_PART_BYTES);
+    bytes.extend_from_slice(&u16::try_from(len).unwrap_or(u16::MAX).to_le_bytes());
+    bytes.extend_from_slice(part.as_bytes().get(..len).unwrap_or_default());
+}
+
+/// Iterator over the pairs of a [`LabelSet`].
+#[derive(Clone, Debug)]
+pub struct Labels<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Labels<'a> {
+    fn part(&mut self) -> Option<&'a str> {
+        let (len, rest) = self.rest.split_first_chunk::<2>()?;
+        let (part, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*len)))?;
+        self.rest = rest;
+        std::str::from_utf8(part).ok()
+    }
+}
+
+impl<'a> Iterator for Labels<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some((self.part()?, self.part()?))
+    }
+}
+
+impl Ord for LabelSet {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.iter().cmp(other.iter())
+    }
+}
+
+impl PartialOrd for LabelSet {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Debug for LabelSet {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_map().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LabelSet, LabelSetError};
+
+    #[test]
+    fn order_of_writing_and_empty_values_do_not_matter() {
+        let a = LabelSet::new(vec![("b", "2"), ("a", "1"), ("c", "")]).unwrap();
+        let b = LabelSet::new(vec![("a", "1"), ("b", "2")]).unwrap();
+        assert_eq!(a, b);
+        assert_eq!(a.iter().collect::<Vec<_>>(), [("a", "1"), ("b", "2")]);
+    }
+
+    #[test]
+    fn a_name_twice_is_refused() {
+        assert_eq!(
+            LabelSet::new(vec![("a", "1"), ("a", "2")]),
+            Err(LabelSetError::DuplicateName)
+        );
+    }
+
+    #[test]
+    fn a_label_that_is_in_the_way_is_exported() {
+        let set = LabelSet::new(vec![("worker", "x"), ("exported_worker", "y")]).unwrap();
+        let set = set.with("worker", "0");
+        assert_eq!(
+            set.iter().collect::<Vec<_>>(),
+            [("exported_exported_worker", "x"), ("exported_worker", "y"), ("worker", "0")]
+        );
+    }
+}

@@ -1,0 +1,31 @@
+//! What a metric is: names, label sets, families, aggregation, temporality, ticks, and the two
+//! contracts between the crates beside it: [`Sink`] (decoder to store) and [`Exposition`] (store
+//! to encoder).
+//!
+//! Never does I/O, reads a clock, or knows a protocol's spelling of anything.
+
+mod aggregation;
+mod exposition;
+mod label;
+mod metric_type;
+mod sink;
+mod tick;
+mod total;
+
+pub use aggregation::{Aggregation, UnknownAggregation};
+pub use exposition::{
+    ABSENT, Bound, Exposition, FamilyExposition, FamilyLayout, Point, PointKind, is_absent,
+};
+pub use label::{LabelSet, LabelSetError};
+pub use metric_type::{MetricType, Role, UnknownType, base_name, role_of};
+pub use sink::{FamilyHeader, Mark, Problem, ProblemKind, SampleParts, Sink};
+pub use tick::Tick;
+pub use total::Total;
+
+/// Whether a value is a total so far or an amount to add.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Temporality {
+    #[default]
+    Cumulative,
+    Delta,
+}

@@ -1,0 +1,119 @@
+//! What a push says of itself, and what the store answers.
+
+use sidecar_model::Temporality;
+use std::time::Duration;
+
+/// What a push says of itself besides its families.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PushMeta<'a> {
+    pub sequence: Option<Sequence<'a>>,
+    /// The instance departs after this push.
+    pub is_final: bool,
+    /// Apply all of it or nothing.
+    pub strict: bool,
+    /// Decay of what this push writes.
+    pub ttl: Option<Duration>,
+    /// Overrides what the families say.
+    pub temporality: Option<Temporality>,
+}
+
+/// The header `Push-Sequence: <epoch>.<n>.<acked>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sequence<'a> {
+    pub epoch: &'a str,
+    pub n: u64,
+    pub acked: u64,
+}
+
+/// What became of a push.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Samples that were taken in.
+    pub samples: u64,
+    /// Families of which something was refused.
+    pub refused: Vec<Refused>,
+    /// Samples that stood in the body more than once: the last one counted.
+    pub duplicates: u64,
+    /// A repeated or overtaken push: nothing was applied, and need not be.
+    pub late: bool,
+    /// Strict, and something was refused: nothing was applied.
+    pub withheld: bool,
+}
+
+impl Outcome {
+    /// Something was refused and nothing was applied.
+    pub fn is_refusal(&self) -> bool {
+        self.withheld || (self.samples == 0 && !self.refused.is_empty())
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub family: String,
+    pub reason: Reason,
+}
+
+/// Why a family, or the new series of a family, is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    #[error("the family is a {held} of another live instance, not a {pushed}")]
+    TypeConflict { held: sidecar_model::MetricType, pushed: sidecar_model::MetricType },
+    #[error("the sample name {name} belongs to the family {owner}")]
+    NameConflict { name: String, owner: String },
+    #[error("the unit is {held}, not {pushed}")]
+    UnitConflict { held: String, pushed: String },
+    #[error("a counter, bucket or count must be finite and not negative")]
+    BadValue,
+    #[error("buckets must not fall from one bound to the next")]
+    FallingBuckets,
+    #[error("a histogram needs a bucket +Inf or a count")]
+    IncompleteHistogram,
+    #[error("the count differs from the bucket +Inf")]
+    CountMismatch,
+    #[error("new series beyond the limit of series per instance")]
+    InstanceSeriesLimit,
+    #[error("new series beyond the limit of series")]
+    SeriesLimit,
+    #[error("a new instance beyond the limit of instances")]
+    InstanceLimit,
+}
+
+impl Reason {
+    /// Stable code for answers, logs and metrics.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Reason::TypeConflict { .. } => "type_conflict",
+            Reason::NameConflict { .. } => "name_conflict",
+            Reason::UnitConflict { .. } => "unit_conflict",
+            Reason::BadValue => "bad_value",
+            Reason::FallingBuckets => "falling_buckets",
+            Reason::IncompleteHistogram => "incomplete_histogram",
+            Reason::CountMismatch => "count_mismatch",
+            Reason::InstanceSeriesLimit => "instance_series_limit",
+            Reason::SeriesLimit => "series_limit",
+            Reason::InstanceLimit => "instance_limit",
+        }
+    }
+
+    /// A limit, not a fault of the push: it may be taken later.
+    pub const fn is_limit(&self) -> bool {
+        matches!(
+            self,
+            Reason::InstanceSeriesLimit | Reason::SeriesLimit | Reason::InstanceLimit
+        )
+    }
+}
+
+/// What an `Idempotency-Key` leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    /// First seen: apply, then call `finish_key` (or `release_key` when nothing was applied).
+    Fresh,
+    /// Applied before: answer this, apply nothing.
+    Done(Outcome),
+    InFlight,
+    /// The key was used for another body.
+    OtherBody,
+    /// No room for another key.
+    TooMany,
+}
