@@ -1,0 +1,178 @@
+"""From raw lines to the published table: which run counts, how a figure is computed, what is required."""
+import statistics
+
+# A run is noisy when its client used so much more CPU per sample than beside the null server: then the
+# machine was slower, not the server.
+NOISE_LIMIT = 1.20
+PHASES = ("fill", "steady", "scrape", "scrape_gzip", "mixed")
+
+
+class Row:
+    """One figure. `value` takes what a server's lines are and gives a number or None."""
+
+    def __init__(self, figure, unit, required, aim, value, higher=False, null=True):
+        self.figure, self.unit, self.required, self.aim = figure, unit, required, aim
+        self.value, self.higher, self.null = value, higher, null
+
+    def mark(self, measured):
+        if measured is None:
+            return "not measured"
+        good = (lambda limit: measured >= limit) if self.higher else (lambda limit: measured <= limit)
+        if not good(self.required):
+            return "**MISS**"
+        return "PASS, aim reached" if self.aim is not None and good(self.aim) else "PASS"
+
+
+class Lines:
+    """The usable raw lines of one server."""
+
+    def __init__(self, lines, name, problems, noisy):
+        unusable = set(problems) | noisy
+        self.all = [l for l in lines if l["server"] == name]
+        self.runs = [l for l in self.all if l["kind"] == "run" and key(l) not in unusable]
+
+    def of(self, workload):
+        return [l for l in self.runs if l["workload"] == workload]
+
+    def best(self, workload, figure, choose=max):
+        values = [v for v in (figure(l) for l in self.of(workload)) if v is not None]
+        return choose(values) if values else None
+
+    def kind(self, kind):
+        return next((l for l in self.all if l["kind"] == kind), None)
+
+
+def key(line):
+    return (line["server"], line["workload"], line["run"])
+
+
+def per_cpu_second(phase, what="samples"):
+    return lambda l: l[phase][what] / l[phase]["server_cpu_s"] if l[phase]["server_cpu_s"] else None
+
+
+def cpu_ms_per_request(l):
+    return l["scrape"]["server_cpu_s"] / l["scrape"]["requests"] * 1e3 if l["scrape"]["requests"] else None
+
+
+def tail_ratio(percentile):
+    return lambda l: l["mixed"]["latency_ms"][percentile] / l["steady"]["latency_ms"][percentile]
+
+
+def idle_share(s):
+    line = s.kind("idle")
+    return line and line["cpu_s"] / line["seconds"]
+
+
+def rows(two_threads):
+    """The table, top to bottom. `two_threads` is that figure, measured elsewhere, or None."""
+    tail = "push {} in W3 while scraped every 200 ms, against without"
+    return [
+        Row("W1 samples per CPU second, steady", "count", 6e6, 10e6,
+            lambda s: s.best("W1", per_cpu_second("steady")), higher=True),
+        Row("W2 samples per CPU second, steady", "count", 4e6, 7e6,
+            lambda s: s.best("W2", per_cpu_second("steady")), higher=True),
+        Row("W3 samples per CPU second, steady", "count", 6e6, 10e6,
+            lambda s: s.best("W3", per_cpu_second("steady")), higher=True),
+        Row("W4 pushes per CPU second, steady", "count", 70e3, 100e3,
+            lambda s: s.best("W4", per_cpu_second("steady", "requests")), higher=True),
+        Row("series creation, W3 samples per CPU second", "count", 1e6, 3e6,
+            lambda s: s.best("W3", per_cpu_second("fill")), higher=True),
+        Row("two threads against one, decode and apply of W1", "ratio", 1.7, 1.9,
+            lambda s: two_threads, higher=True, null=False),
+        Row("scrape of W3's 250,000 merged series, identity, server CPU", "ms", 40, 16,
+            lambda s: s.best("W3", cpu_ms_per_request, min)),
+        Row("scrape of W1's 500 series, p50", "ms", 0.3, 0.1,
+            lambda s: s.best("W1", lambda l: l["scrape"]["latency_ms"]["p50"], min)),
+        Row(tail.format("p99.9"), "ratio", 2, 1.2,
+            lambda s: s.best("W3", tail_ratio("p999"), statistics.median)),
+        Row(tail.format("maximum"), "ratio", 2, 1.2,
+            lambda s: s.best("W3", tail_ratio("max"), statistics.median)),
+        Row("memory per contribution, W2 after steady", "bytes", 120, 56,
+            lambda s: s.best("W2", lambda l: (l["rss_steady"] - l["rss_empty"]) / l["raw_series"])),
+        Row("memory at most, W3 after scrapes", "MB", 300e6, 160e6,
+            lambda s: s.best("W3", lambda l: l["hwm_scrape"])),
+        Row("idle: resident memory", "MB", 12e6, 6e6, lambda s: (s.kind("idle") or {}).get("rss")),
+        Row("idle: CPU", "share", 0.001, None, idle_share),
+        Row("start (exec) to first answer", "ms", 50, 10,
+            lambda s: s.kind("start") and statistics.median(s.kind("start")["ms"])),
+    ]
+
+
+def problems(lines, own):
+    """Why a run of `own` or of the null server cannot count: {key: reason}."""
+    found = {}
+    for line in lines:
+        if line["kind"] != "run":
+            continue
+        reason = problem(line, line["server"] == own)
+        if reason:
+            found[key(line)] = reason
+    return found
+
+
+def problem(line, merges):
+    if line["died"]:
+        return "the server ended during the run"
+    for phase in PHASES:
+        result = line[phase]
+        if "failed" in result:
+            return f"{phase}: {result['failed']}"
+        bad = {k: v for k, v in result["statuses"].items() if k != "200"}
+        if bad or result["errors"] or result.get("side_errors"):
+            error = result.get("first_error") or result.get("bad_body", "")
+            return f"{phase}: {result['errors']} errors, other answers than 200: {bad} {error}"
+        if not result["complete"]:
+            return f"{phase}: not finished in time"
+    if merges and line["scrape"]["scrape_series"] != line["merged_series"]:
+        return f"the page has {line['scrape']['scrape_series']} series, expected {line['merged_series']}"
+    return None
+
+
+def noisy(lines, own, null):
+    """Keys of own runs whose client was slowed down against the null server's run of the same minutes."""
+    cost = {}
+    for line in lines:
+        if line["kind"] == "run" and line["steady"].get("samples"):
+            cost[key(line)] = line["steady"]["client_cpu_s"] / line["steady"]["samples"]
+    found = {}
+    for (server, workload, run), mine in cost.items():
+        base = cost.get((null, workload, run))
+        if server == own and base and mine > base * NOISE_LIMIT:
+            found[(server, workload, run)] = mine / base
+    return found
+
+
+def table(lines, own="sidecar", null="null", two_threads=None):
+    """(Markdown, number of misses, notes)."""
+    wrong, noise = problems(lines, own), noisy(lines, own, null)
+    notes = [f"{' '.join(map(str, k))}: not counted: {reason}" for k, reason in wrong.items()]
+    notes += [f"{' '.join(map(str, k))}: dropped: client CPU per sample is {x:.2f} x that beside the null server"
+              for k, x in noise.items()]
+    mine, empty = Lines(lines, own, wrong, set(noise)), Lines(lines, null, wrong, set())
+    out = ["| figure | required | aim | measured | null server, same minutes | ratio | |", "|" + "---|" * 7]
+    misses = 0
+    for row in rows(two_threads):
+        measured = row.value(mine)
+        ceiling = row.value(empty) if row.null else None
+        mark = row.mark(measured)
+        misses += "MISS" in mark
+        ratio = f"{measured / ceiling:.2f}" if measured is not None and ceiling else "-"
+        cells = [text(x, row.unit) for x in (row.required, row.aim, measured, ceiling)]
+        out.append("| " + " | ".join([row.figure, *cells, ratio, mark]) + " |")
+    return "\n".join(out), misses, notes
+
+
+def text(value, unit):
+    if value is None:
+        return "-"
+    if unit == "count":
+        return f"{value / 1e6:.2f} M" if value >= 1e6 else f"{value / 1e3:.0f} k"
+    if unit == "ms":
+        return f"{value:.3g} ms" if value < 100 else f"{value:.0f} ms"
+    if unit == "MB":
+        return f"{value / 1e6:.1f} MB"
+    if unit == "bytes":
+        return f"{value:.0f} B"
+    if unit == "share":
+        return f"{value * 100:.3g} %"
+    return f"{value:.2f} x"
