@@ -90,9 +90,15 @@ def options():
     o.workloads = o.workloads.split(",")
     if not set(o.workloads) <= set(phases.WORKLOADS):
         ap.error(f"workloads are {', '.join(phases.WORKLOADS)}")
-    if o.write and (o.quick or o.server_cmd):
+    if o.write and not o.table and not publishable(o):
         ap.error("only full runs of the sidecar itself are written down")
     return o
+
+
+def publishable(o):
+    """Whether these figures are what docs/performance.md defines."""
+    whole = set(o.workloads) == set(phases.WORKLOADS)
+    return whole and o.pin and not o.server_cmd and o.runs >= 5 and o.seconds >= 8 and o.idle_seconds >= 60
 
 
 def build(o):
@@ -144,8 +150,10 @@ def about(o):
     with open("/proc/cpuinfo") as f:
         cpu = next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), platform.machine())
     date = time.strftime("%Y-%m-%d", time.gmtime())
-    return {"kind": "about", "server": "", "date": date, "commit": commit, "cpu": cpu, "cores": len(os.sched_getaffinity(0)),
-            "system": f"{platform.system()} {platform.release()}", "command": o.server_cmd, "runs": o.runs, "seconds": o.seconds}
+    cores = len(os.sched_getaffinity(0))
+    system = f"{platform.system()} {platform.release()}"
+    return {"kind": "about", "server": "", "date": date, "commit": commit, "cpu": cpu, "cores": cores, "system": system,
+            "command": o.server_cmd, "runs": o.runs, "seconds": o.seconds, "publishable": publishable(o)}
 
 
 def report(o, lines):
@@ -154,10 +162,14 @@ def report(o, lines):
 
     table, misses, notes = figures.table(lines, two_threads=first("two_threads").get("ratio"))
     a = first("about")
+    if o.write and not a.get("publishable"):
+        sys.exit("run.py: only full runs of the sidecar itself are written down")
     text = table + "\n"
     if a:
         text = (f"{a['date']}, commit {a['commit'] or 'none'}; {a['cores']} cores of an {a['cpu']}, {a['system']}; "
                 f"best of {a['runs']} runs of {a['seconds']:g} s.\n\n{text}")
+        if a["command"]:
+            text = f"Server: `{a['command']}`\n\n{text}"
     if first("criterion").get("table"):
         text += "\n" + first("criterion")["table"] + "\n"
     dropped = [f"- {note}" for note in notes]
