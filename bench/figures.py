@@ -88,7 +88,7 @@ def rows(two_threads):
         Row(tail.format("maximum"), "ratio", 2, 1.2,
             lambda s: s.best("W3", tail_ratio("max"), statistics.median)),
         Row("memory per contribution, W2 after steady", "bytes", 120, 56,
-            lambda s: s.best("W2", lambda l: (l["rss_steady"] - l["rss_empty"]) / l["raw_series"])),
+            lambda s: s.best("W2", lambda l: (l["rss_steady"] - l["rss_empty"]) / l["raw_series"]), null=False),
         Row("memory at most, W3 after scrapes", "MB", 300e6, 160e6,
             lambda s: s.best("W3", lambda l: l["hwm_scrape"])),
         Row("idle: resident memory", "MB", 12e6, 6e6, lambda s: (s.kind("idle") or {}).get("rss")),
