@@ -1,0 +1,354 @@
+//! The JSON scanner: tokens of a body, borrowed; knows nothing of metrics.
+//!
+//! Besides JSON it takes the bare tokens `NaN`, `Infinity` and `-Infinity`, which Python writes.
+
+use super::MAX_DEPTH;
+use super::error::{Fault, Read, Reason};
+use crate::number;
+use std::borrow::Cow;
+
+/// A place in a body.
+#[derive(Debug)]
+pub(super) struct Scanner<'a> {
+    pub(super) body: &'a [u8],
+    pub(super) at: usize,
+}
+
+/// A string's bytes between the quotes, escapes and all.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RawText<'a> {
+    bytes: &'a [u8],
+    escaped: bool,
+    offset: usize,
+}
+
+impl<'a> Scanner<'a> {
+    #[cold]
+    pub(super) fn fault<T>(&self, reason: Reason) -> Read<T> {
+        fault_at(reason, self.at)
+    }
+
+    #[inline]
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.body.get(self.at).copied()
+    }
+
+    #[inline]
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.body.get(self.at..).unwrap_or_default()
+    }
+
+    #[inline]
+    pub(super) fn skip_blanks(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    /// Whether `byte` stands here; if so goes behind it.
+    #[inline]
+    pub(super) fn eat(&mut self, byte: u8) -> bool {
+        let there = self.peek() == Some(byte);
+        self.at += usize::from(there);
+        there
+    }
+
+    /// Whether `word` stands here; if so goes behind it.
+    pub(super) fn eat_word(&mut self, word: &[u8]) -> bool {
+        let there = self.rest().starts_with(word);
+        self.at += if there { word.len() } else { 0 };
+        there
+    }
+
+    /// Behind an element or member: whether another follows; if not, goes behind `close`.
+    #[inline]
+    pub(super) fn more(&mut self, close: u8) -> Read<bool> {
+        self.skip_blanks();
+        if self.eat(b',') {
+            self.skip_blanks();
+            return Ok(true);
+        }
+        if self.eat(close) {
+            return Ok(false);
+        }
+        self.fault(Reason::Json(if close == b'}' { "expected , or }" } else { "expected , or ]" }))
+    }
+
+    /// At a key: reads it and goes to its value.
+    #[inline]
+    pub(super) fn key(&mut self) -> Read<RawText<'a>> {
+        if self.peek() != Some(b'"') {
+            return self.fault(Reason::Json("expected a key in quotes"));
+        }
+        let key = self.raw_text()?;
+        self.skip_blanks();
+        if !self.eat(b':') {
+            return self.fault(Reason::Json("expected :"));
+        }
+        self.skip_blanks();
+        Ok(key)
+    }
+
+    /// At a string's first quote: goes behind its last one.
+    #[inline]
+    pub(super) fn raw_text(&mut self) -> Read<RawText<'a>> {
+        let start = self.at + 1;
+        let mut escaped = false;
+        self.at = start;
+        loop {
+            self.at += plain_len(self.rest());
+            match self.peek() {
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    escaped = true;
+                    self.skip_escape()?;
+                }
+                Some(_) => return self.fault(Reason::Json("a control character in a string")),
+                None => return self.fault(Reason::Json("a string without an end")),
+            }
+        }
+        let bytes = self.body.get(start..self.at).unwrap_or_default();
+        self.at += 1;
+        Ok(RawText { bytes, escaped, offset: start })
+    }
+
+    fn skip_escape(&mut self) -> Read<()> {
+        let len = match self.body.get(self.at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 2,
+            Some(b'u') if hex4(self.body.get(self.at + 2..).unwrap_or_default()).is_some() => 6,
+            Some(_) | None => return self.fault(Reason::Json("an unknown escape")),
+        };
+        self.at += len;
+        Ok(())
+    }
+
+    /// At a value: goes behind it. `depth`: how many arrays and objects are open around it.
+    pub(super) fn skip_value(&mut self, depth: u32) -> Read<()> {
+        // One bit for each open level: set for an object.
+        let mut objects = 0_u64;
+        let mut open = 0_u32;
+        loop {
+            match self.peek() {
+                Some(bracket @ (b'{' | b'[')) => {
+                    if depth + open >= MAX_DEPTH {
+                        return self.fault(Reason::TooDeep);
+                    }
+                    self.at += 1;
+                    open += 1;
+                    objects = (objects << 1) | u64::from(bracket == b'{');
+                    self.skip_blanks();
+                    if !self.eat(close_of(objects)) {
+                        if objects & 1 == 1 {
+                            self.key()?;
+                        }
+                        continue;
+                    }
+                    objects >>= 1;
+                    open -= 1;
+                }
+                Some(b'"') => {
+                    self.raw_text()?;
+                }
+                Some(_) | None => self.skip_scalar()?,
+            }
+            loop {
+                if open == 0 {
+                    return Ok(());
+                }
+                if self.more(close_of(objects))? {
+                    break;
+                }
+                objects >>= 1;
+                open -= 1;
+            }
+            if objects & 1 == 1 {
+                self.key()?;
+            }
+        }
+    }
+
+    fn skip_scalar(&mut self) -> Read<()> {
+        if let Some(len) = number::json_number_len(self.rest()) {
+            self.at += len;
+            return Ok(());
+        }
+        let words: [&[u8]; 6] = [b"true", b"false", b"null", b"NaN", b"Infinity", b"-Infinity"];
+        if words.iter().any(|word| self.eat_word(word)) {
+            return Ok(());
+        }
+        self.fault(Reason::Json("expected a value"))
+    }
+}
+
+const fn close_of(objects: u64) -> u8 {
+    if objects & 1 == 1 { b'}' } else { b']' }
+}
+
+#[cold]
+fn fault_at<T>(reason: Reason, offset: usize) -> Read<T> {
+    Err(Box::new(Fault { reason, offset, field: None }))
+}
+
+impl<'a> RawText<'a> {
+    /// The text, checked and with its escapes resolved.
+    #[inline]
+    pub(super) fn text(self) -> Read<Cow<'a, str>> {
+        if self.escaped {
+            return self.unescaped().map(Cow::Owned);
+        }
+        match std::str::from_utf8(self.bytes) {
+            Ok(text) => Ok(Cow::Borrowed(text)),
+            Err(error) => fault_at(Reason::NotUtf8, self.offset + error.valid_up_to()),
+        }
+    }
+
+    /// For comparing with known words: what cannot be read equals none.
+    #[inline]
+    pub(super) fn word(self) -> Cow<'a, [u8]> {
+        if self.escaped {
+            return Cow::Owned(self.unescaped().map(String::into_bytes).unwrap_or_default());
+        }
+        Cow::Borrowed(self.bytes)
+    }
+
+    #[cold]
+    fn unescaped(self) -> Read<String> {
+        let mut out = String::with_capacity(self.bytes.len());
+        let mut rest = self.bytes;
+        loop {
+            let plain = rest.iter().position(|byte| *byte == b'\\').unwrap_or(rest.len());
+            let (text, escape) = rest.split_at_checked(plain).unwrap_or((rest, &[]));
+            let offset = self.offset + self.bytes.len() - rest.len();
+            match std::str::from_utf8(text) {
+                Ok(text) => out.push_str(text),
+                Err(error) => return fault_at(Reason::NotUtf8, offset + error.valid_up_to()),
+            }
+            let Some((char, len)) = one_escape(escape) else {
+                return if escape.is_empty() {
+                    Ok(out)
+                } else {
+                    fault_at(Reason::LoneSurrogate, offset + plain)
+                };
+            };
+            out.push(char);
+            rest = escape.get(len..).unwrap_or_default();
+        }
+    }
+}
+
+/// The character that the escape at the start of `bytes` stands for, and the escape's length.
+fn one_escape(bytes: &[u8]) -> Option<(char, usize)> {
+    let char = match bytes.get(1)? {
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => return unicode_escape(bytes),
+        other => char::from(*other),
+    };
+    Some((char, 2))
+}
+
+fn unicode_escape(bytes: &[u8]) -> Option<(char, usize)> {
+    let first = hex4(bytes.get(2..)?)?;
+    if let Some(char) = char::from_u32(first) {
+        return Some((char, 6));
+    }
+    let second = hex4(bytes.get(6..)?.strip_prefix(b"\\u")?)?;
+    if !(0xd800..0xdc00).contains(&first) || !(0xdc00..0xe000).contains(&second) {
+        return None;
+    }
+    let code = 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+    Some((char::from_u32(code)?, 12))
+}
+
+fn hex4(bytes: &[u8]) -> Option<u32> {
+    bytes
+        .first_chunk::<4>()?
+        .iter()
+        .try_fold(0, |code, byte| Some(code << 4 | char::from(*byte).to_digit(16)?))
+}
+
+/// How many bytes of `bytes` are before the first quote, backslash or control character.
+#[inline]
+fn plain_len(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
+    // Top bit set where the byte is zero; a carry can only disturb bytes behind the first such.
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word & TOPS;
+    let mut len = 0;
+    while let Some(chunk) = bytes.get(len..).and_then(<[u8]>::first_chunk::<8>) {
+        let word = u64::from_le_bytes(*chunk);
+        let control = word.wrapping_sub(ONES * 0x20) & !word & TOPS;
+        let stops = zero(word ^ (ONES * u64::from(b'"')))
+            | zero(word ^ (ONES * u64::from(b'\\')))
+            | control;
+        if stops != 0 {
+            return len + stops.trailing_zeros() as usize / 8;
+        }
+        len += 8;
+    }
+    let tail = bytes.get(len..).unwrap_or_default();
+    len + tail.iter().take_while(|byte| !matches!(**byte, b'"' | b'\\' | 0..0x20)).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Scanner, plain_len};
+    use crate::ingest_json::error::Reason;
+    use proptest::prelude::{any, prop_assert_eq, proptest};
+
+    fn text(json: &str) -> Result<String, Reason> {
+        let mut scanner = Scanner { body: json.as_bytes(), at: 0 };
+        let raw = scanner.raw_text().map_err(|fault| fault.reason)?;
+        raw.text().map(|text| text.into_owned()).map_err(|fault| fault.reason)
+    }
+
+    fn skipped(json: &str) -> Result<usize, Reason> {
+        let mut scanner = Scanner { body: json.as_bytes(), at: 0 };
+        scanner.skip_value(0).map_err(|fault| fault.reason)?;
+        Ok(scanner.at)
+    }
+
+    #[test]
+    fn escapes_are_resolved_and_halves_of_characters_refused() {
+        assert_eq!(
+            text(r#""a\"\\\/\b\f\n\r\t\u00e9\uD83D\ude00b""#).unwrap(),
+            "a\"\\/\u{8}\u{c}\n\r\té😀b"
+        );
+        for json in [r#""\ud83d""#, r#""\ude00""#, r#""\ud83d\u0041""#, r#""\ud83dx""#] {
+            assert_eq!(text(json), Err(Reason::LoneSurrogate), "{json}");
+        }
+        for json in [r#""\x""#, r#""\u12""#, r#""\u12g4""#, r#""\""#, "\"a\nb\"", "\"a"] {
+            assert!(matches!(text(json), Err(Reason::Json(_))), "{json}");
+        }
+    }
+
+    #[test]
+    fn whole_values_are_skipped() {
+        for json in
+            ["{}", "[]", r#"{"a":[1,{"b":null},"]"],"c":-Infinity}"#, "[ [ ] , { } ]", "NaN"]
+        {
+            assert_eq!(skipped(json), Ok(json.len()), "{json}");
+        }
+        for json in ["", "[1", "[1,]", "{,}", r#"{"a"}"#, r#"{"a":1,}"#, "[}", "tru", "+1"] {
+            assert!(matches!(skipped(json), Err(Reason::Json(_))), "{json}");
+        }
+    }
+
+    #[test]
+    fn nesting_has_a_limit() {
+        let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+        assert_eq!(skipped(&nested(32)), Ok(64));
+        assert_eq!(skipped(&nested(33)), Err(Reason::TooDeep));
+    }
+
+    proptest! {
+        #[test]
+        fn a_string_ends_where_a_byte_by_byte_search_ends_it(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+            let slow = bytes.iter().take_while(|b| !matches!(**b, b'"' | b'\\' | 0..0x20)).count();
+            prop_assert_eq!(plain_len(&bytes), slow);
+        }
+    }
+}

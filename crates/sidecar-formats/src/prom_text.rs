@@ -1,0 +1,8 @@
+//! Prometheus text format 0.0.4.
+
+mod encode;
+mod render;
+
+pub use encode::{Encoded, TextEncoder, TextPage};
+
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
