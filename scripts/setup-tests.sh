@@ -1,0 +1,132 @@
+#!/usr/bin/env bash
+# Installs what the tests need and is missing, into .cache (and, with apt, buildah and Python's venv module).
+# For Debian 12 with Rust, Python 3 and Node; needs root only for what apt must install. Running it again is
+# fast: each part leaves a stamp that names what it was made from, and a part whose stamp fits is left alone.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cache="$PWD/.cache"
+stamps="$cache/stamps"
+# The two parsers that a Monasca agent may read the page with: an old one, and the newest.
+parsers=(0.20.0 0.26.0)
+apt_updated=no
+
+fail() {
+    printf 'setup-tests: %s\n' "$*" >&2
+    exit 1
+}
+
+say() { printf 'setup-tests: %s\n' "$*"; }
+
+# Runs a command quietly; its output is shown when it fails.
+quietly() {
+    local what=$1 log="$cache/setup.log"
+    shift
+    if ! "$@" >"$log" 2>&1; then
+        tail -n 30 "$log" >&2
+        fail "cannot $what (command: $*)"
+    fi
+}
+
+stamped() { [[ -f "$stamps/$1" && "$(cat "$stamps/$1")" == "$2" ]]; }
+stamp() { printf '%s' "$2" >"$stamps/$1"; }
+digest() { cat "$@" | sha256sum | cut -d' ' -f1; }
+
+need() { command -v "$1" >/dev/null || fail "$1 is missing: $2"; }
+
+# A fresh machine has no package lists, an old one stale lists: fetch them once, only when apt is needed.
+apt_update() {
+    [[ $apt_updated == yes ]] && return
+    need apt-get "these tests fetch Debian packages"
+    quietly "fetch Debian's package lists" apt-get update
+    apt_updated=yes
+}
+
+apt_install() {
+    [[ $(id -u) == 0 ]] || fail "$* must be installed by root: apt-get install --no-install-recommends $*"
+    apt_update
+    say "installing $*"
+    quietly "install $*" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install --yes --no-install-recommends "$@"
+}
+
+# A venv of the given name with the pinned requirements of one file and nothing else.
+python_venv() {
+    local name=$1 requirements=$2 made_from
+    made_from="$(python3 --version) $(digest "$requirements")"
+    stamped "$name" "$made_from" && [[ -x "$cache/$name/bin/python" ]] && return
+    say "making .cache/$name"
+    rm -rf "${cache:?}/$name"
+    quietly "make the venv $name" python3 -m venv "$cache/$name"
+    quietly "install $requirements" "$cache/$name/bin/pip" install --disable-pip-version-check \
+        --no-deps --requirement "$requirements"
+    stamp "$name" "$made_from"
+}
+
+# The Python client is installed editable, so that the tests always run the source as it is.
+python_client() {
+    [[ -f clients/python/pyproject.toml ]] || return 0
+    local made_from
+    made_from="$PWD $(cat "$stamps/venv") $(digest clients/python/pyproject.toml)"
+    stamped client "$made_from" && return
+    say "installing clients/python"
+    quietly "install clients/python" "$cache/venv/bin/pip" install --disable-pip-version-check \
+        --no-deps --editable clients/python
+    stamp client "$made_from"
+}
+
+python_parser() {
+    local version=$1 folder="$cache/parsers/$1"
+    stamped "parser-$version" "$version" && [[ -d "$folder/prometheus_client" ]] && return
+    say "fetching prometheus_client $version"
+    rm -rf "$folder"
+    quietly "fetch prometheus_client $version" "$cache/venv/bin/pip" install --disable-pip-version-check \
+        --no-deps --target "$folder" "prometheus_client==$version"
+    stamp "parser-$version" "$version"
+}
+
+# As root, apt drops its rights for the download and would complain about the folder.
+download_into() { (cd "$1" && apt-get download -o APT::Sandbox::User=root "$2"); }
+
+# Debian's prometheus and promtool, unpacked and not installed: so that no service starts.
+debian_prometheus() {
+    [[ -x "$cache/debian/usr/bin/promtool" && -x "$cache/debian/usr/bin/prometheus" ]] && return
+    need dpkg "these tests unpack Debian packages"
+    say "fetching Debian's prometheus"
+    local download="$cache/download"
+    rm -rf "$download" "$cache/debian"
+    mkdir -p "$download"
+    # The lists are fetched only when the first try shows that they are missing or stale.
+    download_into "$download" prometheus >/dev/null 2>&1 || apt_update
+    [[ -n "$(ls -A "$download")" ]] ||
+        quietly "fetch the Debian package prometheus" download_into "$download" prometheus
+    quietly "unpack the Debian package prometheus" dpkg -x "$download"/prometheus_*.deb "$cache/debian"
+    rm -rf "$download"
+    "$cache/debian/usr/bin/promtool" --version >/dev/null 2>&1 || fail "the unpacked promtool does not run"
+}
+
+node_packages() {
+    local made_from
+    made_from="$(node --version) $(digest tests/node/package-lock.json)"
+    stamped node "$made_from" && [[ -d "$cache/node/node_modules/prom-client" ]] && return
+    say "installing tests/node"
+    rm -rf "$cache/node"
+    mkdir -p "$cache/node"
+    cp tests/node/package.json tests/node/package-lock.json "$cache/node/"
+    quietly "install tests/node" npm ci --prefix "$cache/node" --no-audit --no-fund --ignore-scripts
+    stamp node "$made_from"
+}
+
+mkdir -p "$stamps"
+need cargo "install Rust (rust-toolchain.toml names the version)"
+need python3 "install Python 3.9 or later"
+need node "install Node 16 or later"
+need npm "it comes with Node"
+python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install python3-venv
+command -v buildah >/dev/null || apt_install buildah
+python_venv venv tests/requirements.txt
+python_client
+python_venv agent tests/requirements-agent.txt
+for version in "${parsers[@]}"; do python_parser "$version"; done
+debian_prometheus
+node_packages
+say "everything is there"

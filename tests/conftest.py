@@ -1,0 +1,64 @@
+"""Fixtures: sidecars that are started for a test and stopped after it."""
+
+import os
+import signal
+
+import pytest
+
+from prometheus_server import Prometheus
+from sidecar import CACHE, Sidecar
+
+
+@pytest.fixture
+def launch(tmp_path):
+    """Starts sidecars: launch("--decay", "2s", env={...}, config="yaml text"). After the test each one
+    that still runs must stop by itself with exit code 0, and none may have panicked."""
+    started = []
+
+    def start(*args, env=None, config=None):
+        if config is not None:
+            path = tmp_path / f"sidecar-{len(started)}.yaml"
+            path.write_text(config)
+            args = ("--config", str(path), *args)
+        started.append(Sidecar(*args, env=env))
+        if config is not None:
+            started[-1].config_path = path
+        return started[-1]
+
+    yield start
+    codes = []
+    for sidecar in started:
+        if sidecar.process.poll() is None:
+            codes.append(sidecar.stop(signal.SIGTERM))
+    panics = [line for sidecar in started for line in sidecar.log if "panicked" in line]
+    assert not panics, panics
+    assert all(code == 0 for code in codes), codes
+
+
+@pytest.fixture
+def sidecar(launch):
+    return launch()
+
+
+@pytest.fixture(scope="session")
+def debian_bin():
+    """Where scripts/setup-tests.sh unpacked Debian's prometheus and promtool."""
+    folder = CACHE / "debian/usr/bin"
+    assert os.access(folder / "promtool", os.X_OK), f"{folder}/promtool is missing: run scripts/setup-tests.sh"
+    return folder
+
+
+@pytest.fixture
+def scrape_with_prometheus(debian_bin, tmp_path):
+    """Starts a Prometheus that scrapes the given sidecar."""
+    started = []
+
+    def start(sidecar):
+        folder = tmp_path / "prometheus"
+        folder.mkdir()
+        started.append(Prometheus(debian_bin / "prometheus", folder, sidecar.port))
+        return started[-1]
+
+    yield start
+    for prometheus in started:
+        prometheus.stop()
