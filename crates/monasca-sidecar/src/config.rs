@@ -1,0 +1,202 @@
+//! Configuration: flags, environment, file and defaults become one resolved [`Config`].
+//!
+//! Owns every key's name, default and help text (`config/keys.rs`) and is the only reader of the
+//! environment. Nothing outside sees a value as it was typed. Of a key's sources the first counts:
+//! flag, environment, file, default.
+
+mod cli;
+mod duration;
+mod example;
+mod field;
+mod file;
+mod keys;
+mod resolve;
+mod rules;
+mod suggest;
+
+pub(crate) use duration::parse as parse_duration;
+
+use resolve::Override;
+use std::ffi::OsString;
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Everything the process needs to know, resolved.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) log_format: LogFormat,
+    /// A filter directive of the log subscriber, checked.
+    pub(crate) log_level: String,
+    /// After a start without state `/metrics` answers 503 for so long.
+    pub(crate) warmup: Duration,
+    /// After the signal, how long at most to go on serving until one more scrape was answered.
+    pub(crate) shutdown_delay: Duration,
+    /// How long at most the requests under way may take to finish.
+    pub(crate) drain_timeout: Duration,
+    pub(crate) http: HttpLimits,
+    pub(crate) store: sidecar_store::Settings,
+    /// What a reload reads again.
+    pub(crate) file: Option<PathBuf>,
+    /// Flags and environment, which keep their precedence over the file at a reload.
+    overrides: Vec<Override>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// What one client, and all of them together, may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HttpLimits {
+    pub(crate) body_bytes: usize,
+    pub(crate) connections: usize,
+    pub(crate) header_time: Duration,
+    pub(crate) request_time: Duration,
+    pub(crate) idle_time: Duration,
+    pub(crate) header_bytes: usize,
+    /// The bodies of all requests under way together.
+    pub(crate) body_memory_bytes: usize,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 4888))],
+            log_format: LogFormat::Text,
+            log_level: "info".to_owned(),
+            warmup: Duration::ZERO,
+            shutdown_delay: Duration::ZERO,
+            drain_timeout: Duration::from_secs(10),
+            http: HttpLimits::default(),
+            store: sidecar_store::Settings::default(),
+            file: None,
+            overrides: Vec::new(),
+        }
+    }
+}
+
+impl Default for HttpLimits {
+    fn default() -> HttpLimits {
+        HttpLimits {
+            body_bytes: 32 << 20,
+            connections: 10_000,
+            header_time: Duration::from_secs(10),
+            request_time: Duration::from_secs(60),
+            idle_time: Duration::from_secs(120),
+            header_bytes: 64 << 10,
+            body_memory_bytes: 512 << 20,
+        }
+    }
+}
+
+/// What the command line asks for.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "made once per process and taken apart at once")]
+pub(crate) enum Command {
+    Serve(Config),
+    /// Check this file with [`check_file`].
+    Check(PathBuf),
+    /// Help, version or the annotated example, for stdout.
+    Print(String),
+}
+
+/// Why there is no configuration, and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) struct ConfigError {
+    pub(crate) file: Option<PathBuf>,
+    /// Counted from 1, like the column, which counts characters.
+    pub(crate) line: Option<usize>,
+    pub(crate) column: Option<usize>,
+    /// The key in the file, or the flag or variable that gave the value; empty where there is none.
+    pub(crate) key: String,
+    pub(crate) message: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(out, "{}:", file.display())?;
+            for number in [self.line, self.column].into_iter().flatten() {
+                write!(out, "{number}:")?;
+            }
+            out.write_str(" ")?;
+        }
+        if !self.key.is_empty() {
+            write!(out, "{}: ", self.key)?;
+        }
+        out.write_str(&self.message)
+    }
+}
+
+/// What a reload gives.
+#[derive(Clone, Debug)]
+pub(crate) struct Reloaded {
+    pub(crate) config: Config,
+    /// Keys whose change takes a restart; `config` keeps their previous value.
+    pub(crate) ignored: Vec<&'static str>,
+}
+
+/// `args` begins with the program's name. An error is one of usage or of the configuration; of
+/// several in the file it is the first and says how many more there are.
+pub(crate) fn from_args(
+    args: impl Iterator<Item = OsString>,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Command, ConfigError> {
+    Ok(match cli::parse(args, env)? {
+        cli::Asked::Serve { file, overrides } => {
+            Command::Serve(resolve::resolve(file, overrides).map_err(first)?)
+        }
+        cli::Asked::Check(path) => Command::Check(path),
+        cli::Asked::Print(text) => Command::Print(text),
+    })
+}
+
+/// The process's environment, for [`from_args`].
+pub(crate) fn environment(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+/// Reads the file again. Flags and environment stay what they were at the start.
+pub(crate) fn reload(previous: &Config) -> Result<Reloaded, ConfigError> {
+    let mut config =
+        resolve::resolve(previous.file.clone(), previous.overrides.clone()).map_err(first)?;
+    let ignored = resolve::keep_fixed(previous, &mut config);
+    Ok(Reloaded { config, ignored })
+}
+
+/// Every error of the file, in the order of its lines.
+pub(crate) fn check_file(path: &Path) -> Result<(), Vec<ConfigError>> {
+    resolve::resolve(Some(path.to_owned()), Vec::new()).map(drop)
+}
+
+fn first(errors: Vec<ConfigError>) -> ConfigError {
+    let more = errors.len().saturating_sub(1);
+    let Some(mut error) = errors.into_iter().next() else {
+        return ConfigError::new("", "the configuration cannot be used");
+    };
+    if more > 0 {
+        let noun = if more == 1 { "error" } else { "errors" };
+        error.message.push_str(&format!(" (and {more} more {noun}: see `check FILE`)"));
+    }
+    error
+}
+
+impl ConfigError {
+    fn new(key: impl Into<String>, message: impl Into<String>) -> ConfigError {
+        ConfigError {
+            file: None,
+            line: None,
+            column: None,
+            key: key.into(),
+            message: message.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! The committed example and reference table are what the code makes.
+
+use super::super::Config;
+use super::super::resolve::resolve_text;
+use super::{RULES_SAMPLE, WIDTH, table, text};
+use std::path::{Path, PathBuf};
+
+fn docs(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name)
+}
+
+/// Compares the file with `expected`; UPDATE_GOLDEN=1 writes it instead, but never in CI.
+#[expect(clippy::disallowed_methods, reason = "a test's own switch, and a source file of its own")]
+fn check_golden(path: &Path, expected: &str) {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        assert!(std::env::var_os("CI").is_none(), "UPDATE_GOLDEN is refused in CI");
+        std::fs::write(path, expected).unwrap();
+    }
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(committed, expected, "{}: run the test with UPDATE_GOLDEN=1", path.display());
+}
+
+#[test]
+fn the_committed_example_is_the_generated_one() {
+    check_golden(&docs("config.example.yaml"), &text());
+}
+
+#[test]
+fn the_documented_table_is_the_generated_one() {
+    const BEGIN: &str = "<!-- generated: keys -->\n";
+    const END: &str = "<!-- end of generated -->\n";
+    let path = docs("configuration.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once(BEGIN).unwrap();
+    let (_, after) = rest.split_once(END).unwrap();
+    check_golden(&path, &format!("{before}{BEGIN}{}{END}{after}", table()));
+}
+
+#[test]
+fn the_example_is_exactly_the_defaults() {
+    let config = resolve_text(Path::new("example"), &text()).unwrap();
+    assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()));
+}
+
+#[test]
+fn the_sample_rules_of_the_example_are_valid() {
+    let config = resolve_text(Path::new("sample"), RULES_SAMPLE).unwrap();
+    assert_eq!(config.store.rules.len(), 4);
+}
+
+#[test]
+fn the_example_fits_a_terminal() {
+    for line in text().lines() {
+        assert!(line.len() <= WIDTH + 2, "{line}");
+    }
+}
+
+#[test]
+fn the_examples_of_the_documentation_are_valid() {
+    let page = std::fs::read_to_string(docs("configuration.md")).unwrap();
+    let blocks: Vec<&str> =
+        page.split("```yaml\n").skip(1).map(|rest| rest.split_once("```").unwrap().0).collect();
+    assert!(blocks.len() >= 2);
+    for block in blocks {
+        resolve_text(Path::new("configuration.md"), block).unwrap();
+    }
+}

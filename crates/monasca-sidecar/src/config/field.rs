@@ -1,0 +1,291 @@
+//! One key's value, from text and back to it: what is allowed, and what the message says when it is
+//! not. The same rule reads flags, environment and file.
+
+use super::keys::Key;
+use super::{Config, LogFormat, duration};
+use sidecar_store::UnknownPast;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+use tracing_subscriber::EnvFilter;
+
+/// Label sets keep lengths in 16 bits.
+pub(super) const MAX_LABEL_BYTES: usize = u16::MAX as usize;
+
+/// Positions and slots are kept in 32 bits.
+pub(super) const MAX_COUNT: usize = u32::MAX as usize;
+
+/// Where a value goes and how its text is read.
+pub(super) enum Field {
+    Listen,
+    LogFormat,
+    LogLevel,
+    InstanceLabels,
+    WorkerLabel,
+    UnknownPast,
+    Switch(fn(&mut Config) -> &mut bool),
+    Duration(fn(&mut Config) -> &mut Duration, Zero),
+    Bytes(fn(&mut Config) -> &mut usize, RangeInclusive<usize>),
+    /// From 1 to the given most.
+    Count(fn(&mut Config) -> &mut usize, usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Zero {
+    Allowed,
+    Refused,
+}
+
+/// The text at `index` of the given ones is wrong.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    pub(super) index: usize,
+    pub(super) message: String,
+}
+
+impl Key {
+    /// Whether several values can be given.
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.field, Field::Listen | Field::InstanceLabels)
+    }
+
+    pub(super) fn is_switch(&self) -> bool {
+        matches!(self.field, Field::Switch(_))
+    }
+
+    /// What stands for the value in the help text.
+    pub(super) fn placeholder(&self) -> &'static str {
+        match self.field {
+            Field::Listen => "ADDR",
+            Field::LogFormat => "FORMAT",
+            Field::LogLevel => "LEVEL",
+            Field::InstanceLabels | Field::WorkerLabel => "LABEL",
+            Field::UnknownPast => "PAST",
+            Field::Switch(_) => "BOOL",
+            Field::Duration(..) => "DURATION",
+            Field::Bytes(..) => "SIZE",
+            Field::Count(..) => "NUMBER",
+        }
+    }
+
+    /// Puts `texts` in place of the value; a key that is no list gets exactly one.
+    pub(super) fn set(&self, config: &mut Config, texts: &[&str]) -> Result<(), Wrong> {
+        match self.field {
+            Field::Listen => config.listen = read_each(texts, address)?,
+            Field::InstanceLabels => config.store.instance_labels = read_each(texts, own_label)?,
+            Field::LogFormat
+            | Field::LogLevel
+            | Field::WorkerLabel
+            | Field::UnknownPast
+            | Field::Switch(_)
+            | Field::Duration(..)
+            | Field::Bytes(..)
+            | Field::Count(..) => {
+                let text = texts.first().copied().unwrap_or_default();
+                self.set_one(config, text).map_err(|message| Wrong { index: 0, message })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn set_one(&self, config: &mut Config, text: &str) -> Result<(), String> {
+        match &self.field {
+            Field::Listen | Field::InstanceLabels => {}
+            Field::LogFormat => config.log_format = log_format(text)?,
+            Field::LogLevel => config.log_level = log_level(text)?,
+            Field::WorkerLabel => config.store.worker_label = shown_label(text)?,
+            Field::UnknownPast => config.store.unknown_past = unknown_past(text)?,
+            Field::Switch(of) => *of(config) = switch(text)?,
+            Field::Duration(of, zero) => *of(config) = time(text, *zero)?,
+            Field::Bytes(of, allowed) => *of(config) = within(size(text)?, allowed, "bytes")?,
+            Field::Count(of, most) => *of(config) = within(number(text)?, &(1..=*most), "")?,
+        }
+        Ok(())
+    }
+
+    /// The value as [`Key::set`] reads it.
+    pub(super) fn texts(&self, config: &Config) -> Vec<String> {
+        // Fields are reached through `&mut`; nothing here is hot.
+        let config = &mut config.clone();
+        vec![match &self.field {
+            Field::Listen => return config.listen.iter().map(SocketAddr::to_string).collect(),
+            Field::InstanceLabels => return config.store.instance_labels.clone(),
+            Field::LogFormat => match config.log_format {
+                LogFormat::Text => "text".to_owned(),
+                LogFormat::Json => "json".to_owned(),
+            },
+            Field::LogLevel => config.log_level.clone(),
+            Field::WorkerLabel => config.store.worker_label.clone(),
+            Field::UnknownPast => match config.store.unknown_past {
+                UnknownPast::Full => "full".to_owned(),
+                UnknownPast::Baseline => "baseline".to_owned(),
+            },
+            Field::Switch(of) => of(config).to_string(),
+            Field::Duration(of, _) => duration::render(*of(config)),
+            Field::Bytes(of, _) => size_text(*of(config)),
+            Field::Count(of, _) => of(config).to_string(),
+        }]
+    }
+}
+
+/// A duration in the key's bounds.
+pub(super) fn time(text: &str, zero: Zero) -> Result<Duration, String> {
+    let read = duration::parse(text).map_err(|error| format!("{text:?}: {error}"))?;
+    match zero {
+        Zero::Refused if read.is_zero() => Err("must be more than zero".to_owned()),
+        Zero::Refused | Zero::Allowed => Ok(read),
+    }
+}
+
+pub(super) fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(format!("{text:?}: use true or false")),
+    }
+}
+
+pub(super) fn unknown_past(text: &str) -> Result<UnknownPast, String> {
+    match text {
+        "full" => Ok(UnknownPast::Full),
+        "baseline" => Ok(UnknownPast::Baseline),
+        _ => Err(format!("{text:?}: use full or baseline")),
+    }
+}
+
+/// A label name; every UTF-8 text can be one.
+pub(super) fn label(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("a label name cannot be empty".to_owned()),
+        _ if text.len() > MAX_LABEL_BYTES => {
+            Err(format!("a label name has at most {MAX_LABEL_BYTES} bytes"))
+        }
+        _ => Ok(text.to_owned()),
+    }
+}
+
+fn own_label(text: &str) -> Result<String, String> {
+    match text {
+        "_id" => Err("_id always names the instance".to_owned()),
+        "_aggregate" | "__name__" | "le" | "quantile" => {
+            Err(format!("{text} has a meaning of its own and cannot name an instance"))
+        }
+        _ => label(text),
+    }
+}
+
+fn shown_label(text: &str) -> Result<String, String> {
+    match text {
+        "_id" | "_aggregate" | "__name__" | "le" | "quantile" => {
+            Err(format!("{text} has a meaning of its own and cannot show the slot"))
+        }
+        _ => label(text),
+    }
+}
+
+fn read_each<T: PartialEq>(
+    texts: &[&str],
+    read: fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, Wrong> {
+    let mut values = Vec::with_capacity(texts.len());
+    for (index, text) in texts.iter().enumerate() {
+        let value = read(text).map_err(|message| Wrong { index, message })?;
+        // Two requests for a free port are two listeners.
+        if values.contains(&value) && !text.ends_with(":0") {
+            return Err(Wrong { index, message: format!("{text:?} is given twice") });
+        }
+        values.push(value);
+    }
+    Ok(values)
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let wrong = || format!("{text:?}: write IP:PORT, [IPv6]:PORT or :PORT");
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    if !port.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    let host = match host {
+        "" => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        // Names are not looked up: what is listened on must not depend on a resolver.
+        "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        _ => return text.parse().map_err(|_| wrong()),
+    };
+    Ok(SocketAddr::new(host, port.parse().map_err(|_| wrong())?))
+}
+
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(format!("{text:?}: use text or json")),
+    }
+}
+
+fn log_level(text: &str) -> Result<String, String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    // The filter takes a word that is no level for a module, so that a slip would silence the log.
+    for directive in text.split(',').filter(|directive| !directive.contains(['=', '['])) {
+        if !LEVELS.contains(&directive) {
+            return Err(format!("{directive:?}: use {}, or MODULE=LEVEL", LEVELS.join(", ")));
+        }
+    }
+    match EnvFilter::builder().parse(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("{text:?}: {error}")),
+    }
+}
+
+fn number(text: &str) -> Result<usize, String> {
+    let wrong = || format!("{text:?}: write a whole number");
+    if !text.starts_with(|c: char| c.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    text.replace('_', "").parse().map_err(|_| wrong())
+}
+
+/// Longest suffix first, because all end with `B`.
+const SIZE_UNITS: [(&str, usize); 7] = [
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("kB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("B", 1),
+];
+
+fn size(text: &str) -> Result<usize, String> {
+    let wrong = || format!("{text:?}: write a size such as 32MiB, 512KiB or a number of bytes");
+    let (count, unit) = SIZE_UNITS
+        .into_iter()
+        .find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, unit)))
+        .unwrap_or((text, 1));
+    let count = number(count).map_err(|_| wrong())?;
+    count.checked_mul(unit).ok_or_else(|| format!("{text:?}: too large"))
+}
+
+fn size_text(bytes: usize) -> String {
+    for (suffix, unit) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
+        if bytes >= unit && bytes.is_multiple_of(unit) {
+            return format!("{}{suffix}", bytes / unit);
+        }
+    }
+    bytes.to_string()
+}
+
+fn within(value: usize, allowed: &RangeInclusive<usize>, unit: &str) -> Result<usize, String> {
+    let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
+    if value == 0 {
+        Err("must be more than zero".to_owned())
+    } else if value < *allowed.start() {
+        Err(format!("{value}{unit} is less than the least, {}{unit}", allowed.start()))
+    } else if value > *allowed.end() {
+        Err(format!("{value}{unit} is more than the most, {}{unit}", allowed.end()))
+    } else {
+        Ok(value)
+    }
+}
+
+#[cfg(test)]
+mod tests;
