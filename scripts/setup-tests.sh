@@ -62,16 +62,25 @@ python_venv() {
     stamp "$name" "$made_from"
 }
 
-# The Python client is installed editable, so that the tests always run the source as it is.
+# The Python client with what its own tests need, uWSGI among it, which is compiled. The client itself is
+# installed editable, so that the tests always run the source as it is.
 python_client() {
-    [[ -f clients/python/pyproject.toml ]] || return 0
-    local made_from
-    made_from="$PWD $(cat "$stamps/venv") $(digest clients/python/pyproject.toml)"
+    local requirements=clients/python/tests/requirements.txt made_from
+    made_from="$PWD $(cat "$stamps/venv") $(digest clients/python/pyproject.toml "$requirements")"
     stamped client "$made_from" && return
-    say "installing clients/python"
+    say "installing clients/python and what its tests need"
+    has_python_headers || apt_install python3-dev
+    command -v cc >/dev/null || apt_install build-essential
+    quietly "install $requirements" "$cache/venv/bin/pip" install --disable-pip-version-check \
+        --requirement "$requirements"
     quietly "install clients/python" "$cache/venv/bin/pip" install --disable-pip-version-check \
-        --no-deps --editable clients/python
+        --no-deps --no-build-isolation --editable clients/python
     stamp client "$made_from"
+}
+
+has_python_headers() {
+    python3 -c 'import os, sysconfig, sys
+sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))'
 }
 
 python_parser() {
@@ -122,7 +131,9 @@ need python3 "install Python 3.9 or later"
 need node "install Node 16 or later"
 need npm "it comes with Node"
 python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install python3-venv
-command -v buildah >/dev/null || apt_install buildah
+for tool in buildah curl; do
+    command -v "$tool" >/dev/null || apt_install "$tool"
+done
 python_venv venv tests/requirements.txt
 python_client
 python_venv agent tests/requirements-agent.txt
