@@ -21,7 +21,7 @@ import exposition
 ROOT = Path(__file__).resolve().parent.parent
 BINARY = Path(os.environ.get("MONASCA_SIDECAR_BIN") or ROOT / "target/release/monasca-sidecar")
 CACHE = ROOT / ".cache"
-LISTENING = re.compile(r"listening.*?addr=\"?127\.0\.0\.1:(\d+)")
+LISTENING = re.compile(r"listening.*?addr\"?[=:]\"?127\.0\.0\.1:(\d+)")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 

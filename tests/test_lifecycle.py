@@ -100,9 +100,9 @@ def test_probes_answer(sidecar):
     assert sidecar.get("/-/ready").status == 200
 
 
-GOOD = "rules:\n  - match: jobs\n    aggregate: max\n"
-OTHER = "rules:\n  - match: jobs\n    aggregate: min\n"
-BAD = "rules:\n  - match: jobs\n    aggregate: bogus\n"
+GOOD = "rules:\n  - match: {name: jobs}\n    aggregate: max\n"
+OTHER = "rules:\n  - match: {name: jobs}\n    aggregate: min\n"
+BAD = "rules:\n  - match: {name: jobs}\n    aggregate: bogus\n"
 
 
 def push_jobs(sidecar):
@@ -160,10 +160,10 @@ def test_check_of_a_good_file_exits_0(tmp_path):
 
 
 @pytest.mark.parametrize("text, line, word", [
-    ("decay: 90s\nrules:\n  - match: jobs\n    aggregate: bogus\n", 4, "bogus"),
+    ("decay: 90s\nrules:\n  - match: {name: jobs}\n    aggregate: bogus\n", 4, "bogus"),
     ("decay: 90s\nno_such_key: 1\n", 2, "no_such_key"),
     ("\n\ndecay: soon\n", 3, "decay"),
-    ("decay: [\n", 2, ""),
+    ("\ndecay: [\n", 2, ""),
 ])
 def test_check_of_a_bad_file_exits_64_and_names_line_and_column(tmp_path, text, line, word):
     path = tmp_path / "bad.yaml"
@@ -177,7 +177,7 @@ def test_check_of_a_bad_file_exits_64_and_names_line_and_column(tmp_path, text, 
 
 def test_check_explains_every_error_of_a_file(tmp_path):
     path = tmp_path / "bad.yaml"
-    path.write_text("decay: soon\nretain: later\nrules:\n  - match: a\n    aggregate: bogus\n")
+    path.write_text("decay: soon\nretain: later\nrules:\n  - match: {name: a}\n    aggregate: bogus\n")
     answer = run_binary("check", str(path))
     said = answer.stdout + answer.stderr
     assert answer.returncode == 64
