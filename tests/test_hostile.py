@@ -2,8 +2,10 @@
 all the while, and the page is right afterwards. Slow and idle connections are closed by the limits."""
 
 import asyncio
+import http.client
 import json
 import random
+import socket
 import time
 
 from hostile_requests import framed, unframed
@@ -161,6 +163,34 @@ def test_slow_clients_are_ended_by_the_limits_and_hold_nobody_up(launch):
     assert all(seconds < 8 for seconds in slowest.values()), slowest
     assert honest.slowest < 1, honest.slowest
     assert_memory_stays(sidecar, before)
+
+
+def test_connections_over_the_limit_are_closed_and_those_below_it_work(launch):
+    sidecar = launch(env={**SHORT_LIMITS, "MONASCA_SIDECAR_LIMITS_MAX_CONNECTIONS": "8"})
+    held = [socket.create_connection(("127.0.0.1", sidecar.port), timeout=10) for _ in range(8)]
+    for one in held:
+        one.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert one.recv(4096).startswith(b"HTTP/1.1 200")
+    with socket.create_connection(("127.0.0.1", sidecar.port), timeout=10) as over:
+        assert is_closed(over)
+    for one in held:
+        assert is_closed(one), "idle connections make room"
+        one.close()
+    eventually(lambda: accepts(sidecar), "room for an honest client")
+
+
+def is_closed(client):
+    try:
+        return client.recv(4096) == b""
+    except ConnectionError:
+        return True
+
+
+def accepts(sidecar):
+    try:
+        return sidecar.get("/-/healthy").status == 200
+    except (OSError, http.client.HTTPException):
+        return False
 
 
 async def read_nothing(port, requests, until):

@@ -3,6 +3,7 @@
 import gzip
 import json
 import socket
+import subprocess
 
 import pytest
 
@@ -97,6 +98,21 @@ def test_a_connection_serves_many_requests(sidecar):
             part = client.recv(65536)
             assert part, received[-300:]
             received += part
+
+
+def curl(*arguments):
+    answer = subprocess.run(["curl", "--silent", "--show-error", "--noproxy", "*", *arguments],
+                            capture_output=True, text=True, timeout=30, check=False)
+    assert answer.returncode == 0, answer.stderr
+    return answer.stdout
+
+
+@pytest.mark.parametrize("flag, version", [("--http1.0", "1"), ("--http1.1", "1.1"), ("--http2-prior-knowledge", "2")])
+def test_curl_pushes_and_scrapes_over_every_version_of_http(sidecar, flag, version):
+    body = json.dumps([gauge("g", 1)])
+    end = ["--write-out", " %{http_code} %{http_version}", flag]
+    assert curl("--data", body, f"{sidecar.url}/v1/ingest", *end).split() == ["true", "200", version]
+    assert curl(f"{sidecar.url}/metrics", *end).split("\n")[-2:] == ["g 1", f" 200 {version}"]
 
 
 # -- refusals
