@@ -1,6 +1,9 @@
 //! Decoding a push of 500 samples (workload W1), known and unknown, into a sink that does what a
 //! store must at least do: hash, compare, keep the value.
 
+#![allow(clippy::unwrap_used, reason = "a benchmark stops at a surprise")]
+#![allow(clippy::cast_possible_truncation, reason = "pseudo-random numbers")]
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use foldhash::fast::FixedState;
 use sidecar_formats::ingest_json::decode;

@@ -1,5 +1,8 @@
 //! Encoding 250,000 lines, whole and in pieces, and number text alone.
 
+#![allow(clippy::unwrap_used, reason = "a benchmark stops at a surprise")]
+#![allow(clippy::cast_possible_truncation, reason = "pseudo-random numbers")]
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sidecar_formats::number::{parse_f64, write_value};
 use sidecar_formats::prom_text::TextEncoder;

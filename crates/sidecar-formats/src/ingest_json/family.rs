@@ -62,7 +62,7 @@ impl<'a, S: Sink> Reader<'a, '_, S> {
         self.scan.skip_blanks();
         loop {
             let key = self.scan.key()?;
-            if key.word().as_ref() == b"values" {
+            if self.scan.word(key).as_ref() == b"values" {
                 break;
             }
             fields.read(&mut self.scan, key)?;
@@ -115,7 +115,7 @@ impl<'a, S: Sink> Reader<'a, '_, S> {
         let mut more = !self.scan.eat(b'}');
         while more {
             let key = self.scan.key()?;
-            if key.word().as_ref() == b"values" {
+            if self.scan.word(key).as_ref() == b"values" {
                 samples = self.skip_samples()?;
                 raw_start = samples.map(|_| start);
             } else {
@@ -191,8 +191,8 @@ fn header_field(problem: Problem) -> Option<&'static str> {
 
 impl<'a> Fields<'a> {
     /// At the value of the field `key`: takes it in if it is a known one.
-    fn read(&mut self, scan: &mut Scanner<'a>, key: RawText<'a>) -> Read<()> {
-        let word = key.word();
+    fn read(&mut self, scan: &mut Scanner<'a>, key: RawText) -> Read<()> {
+        let word = scan.word(key);
         let read = match word.as_ref() {
             b"name" => self.name(scan),
             b"type" => self.metric_type(scan),
@@ -251,7 +251,8 @@ pub(super) fn text_or_null<'a>(
 ) -> Read<Option<Cow<'a, str>>> {
     let start = scan.at;
     if scan.peek() == Some(b'"') {
-        return scan.raw_text()?.text().map(Some);
+        let raw = scan.raw_text()?;
+        return scan.text(raw).map(Some);
     }
     if scan.eat_word(b"null") {
         return Ok(None);

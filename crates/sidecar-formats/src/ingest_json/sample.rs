@@ -60,7 +60,8 @@ impl<'a, S: Sink> Reader<'a, '_, S> {
             return false;
         }
         let Some((value, used)) = value_at(rest) else { return false };
-        let mut end = Scanner { body: self.scan.body, at: self.scan.at + len + used };
+        let mut end = self.scan;
+        end.at += len + used;
         if !end.eat(b'}') {
             end.skip_blanks();
             if !end.eat(b'}') {
@@ -114,7 +115,7 @@ impl<'a, S: Sink> Reader<'a, '_, S> {
         while more {
             let key = self.scan.key()?;
             raw_end = None;
-            match key.word().as_ref() {
+            match self.scan.word(key).as_ref() {
                 b"value" => {
                     raw_end = Some(self.scan.at);
                     value = Some(in_field("value", read_value(&mut self.scan))?);
@@ -165,8 +166,9 @@ fn word_value(bytes: &[u8]) -> Option<(f64, usize)> {
     if bytes.first() != Some(&b'"') {
         return None;
     }
-    let mut scan = Scanner { body: bytes, at: 0 };
-    let text = scan.raw_text().ok()?.text().ok()?;
+    let mut scan = Scanner::new(bytes);
+    let raw = scan.raw_text().ok()?;
+    let text = scan.text(raw).ok()?;
     Some((parse_f64(text.as_bytes())?, scan.at))
 }
 
@@ -197,23 +199,38 @@ fn read_labels<'a>(scan: &mut Scanner<'a>, parts: &mut SampleParts<'a>) -> Read<
     }
     scan.skip_blanks();
     let mut more = !scan.eat(b'}');
+    let (mut seen, mut alike) = (0, false);
     while more {
-        let name = scan.key()?.text()?;
+        let raw = scan.key()?;
+        let name = scan.text(raw)?;
+        // Equal names have the same bit: as long as no bit comes twice, no name does.
+        let bit = name_bit(&name);
+        alike |= seen & bit != 0;
+        seen |= bit;
         match read_label_value(scan) {
             Ok(value) => labels.push((name, value)),
             Err(fault) => return Err(fault.in_field("labels.", &name)),
         }
         more = scan.more(b'}')?;
     }
-    drop_repeated(labels);
+    if alike {
+        drop_repeated(labels);
+    }
     Ok(())
+}
+
+#[inline]
+fn name_bit(name: &str) -> u64 {
+    let last = name.as_bytes().last().copied().unwrap_or(0);
+    1 << ((name.len() * 11 + usize::from(last)) & 63)
 }
 
 #[inline]
 fn read_label_value<'a>(scan: &mut Scanner<'a>) -> Read<Cow<'a, str>> {
     let start = scan.at;
     if scan.peek() == Some(b'"') {
-        return scan.raw_text()?.text();
+        let raw = scan.raw_text()?;
+        return scan.text(raw);
     }
     if let Some(len) = json_number_len(scan.rest()) {
         scan.at += len;

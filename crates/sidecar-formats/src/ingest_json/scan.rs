@@ -7,22 +7,33 @@ use super::error::{Fault, Read, Reason};
 use crate::number;
 use std::borrow::Cow;
 
+/// How much of the body is checked to be UTF-8 at a time: once a string is asked for, those behind
+/// it most often are too, and a long check costs little more than a short one.
+const WINDOW_BYTES: usize = 2048;
+
 /// A place in a body.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Scanner<'a> {
     pub(super) body: &'a [u8],
     pub(super) at: usize,
+    /// A part of the body that is known to be UTF-8, and where it begins.
+    window: &'a str,
+    window_start: usize,
 }
 
-/// A string's bytes between the quotes, escapes and all.
+/// Where a string stands between its quotes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RawText<'a> {
-    bytes: &'a [u8],
+pub(super) struct RawText {
+    start: usize,
+    end: usize,
     escaped: bool,
-    offset: usize,
 }
 
 impl<'a> Scanner<'a> {
+    pub(super) fn new(body: &'a [u8]) -> Scanner<'a> {
+        Scanner { body, at: 0, window: "", window_start: 0 }
+    }
+
     #[cold]
     pub(super) fn fault<T>(&self, reason: Reason) -> Read<T> {
         fault_at(reason, self.at)
@@ -76,14 +87,16 @@ impl<'a> Scanner<'a> {
 
     /// At a key: reads it and goes to its value.
     #[inline]
-    pub(super) fn key(&mut self) -> Read<RawText<'a>> {
+    pub(super) fn key(&mut self) -> Read<RawText> {
         if self.peek() != Some(b'"') {
             return self.fault(Reason::Json("expected a key in quotes"));
         }
         let key = self.raw_text()?;
-        self.skip_blanks();
         if !self.eat(b':') {
-            return self.fault(Reason::Json("expected :"));
+            self.skip_blanks();
+            if !self.eat(b':') {
+                return self.fault(Reason::Json("expected :"));
+            }
         }
         self.skip_blanks();
         Ok(key)
@@ -91,25 +104,29 @@ impl<'a> Scanner<'a> {
 
     /// At a string's first quote: goes behind its last one.
     #[inline]
-    pub(super) fn raw_text(&mut self) -> Read<RawText<'a>> {
+    pub(super) fn raw_text(&mut self) -> Read<RawText> {
         let start = self.at + 1;
-        let mut escaped = false;
-        self.at = start;
+        let end = plain_end(self.body, start);
+        self.at = end;
+        if self.eat(b'"') {
+            return Ok(RawText { start, end, escaped: false });
+        }
+        self.raw_text_with_escapes(start)
+    }
+
+    #[cold]
+    fn raw_text_with_escapes(&mut self, start: usize) -> Read<RawText> {
         loop {
-            self.at += plain_len(self.rest());
             match self.peek() {
                 Some(b'"') => break,
-                Some(b'\\') => {
-                    escaped = true;
-                    self.skip_escape()?;
-                }
+                Some(b'\\') => self.skip_escape()?,
                 Some(_) => return self.fault(Reason::Json("a control character in a string")),
                 None => return self.fault(Reason::Json("a string without an end")),
             }
+            self.at = plain_end(self.body, self.at);
         }
-        let bytes = self.body.get(start..self.at).unwrap_or_default();
         self.at += 1;
-        Ok(RawText { bytes, escaped, offset: start })
+        Ok(RawText { start, end: self.at - 1, escaped: true })
     }
 
     fn skip_escape(&mut self) -> Read<()> {
@@ -189,36 +206,59 @@ fn fault_at<T>(reason: Reason, offset: usize) -> Read<T> {
     Err(Box::new(Fault { reason, offset, field: None }))
 }
 
-impl<'a> RawText<'a> {
+impl<'a> Scanner<'a> {
+    fn raw_bytes(&self, raw: RawText) -> &'a [u8] {
+        self.body.get(raw.start..raw.end).unwrap_or_default()
+    }
+
     /// The text, checked and with its escapes resolved.
     #[inline]
-    pub(super) fn text(self) -> Read<Cow<'a, str>> {
-        if self.escaped {
-            return self.unescaped().map(Cow::Owned);
+    pub(super) fn text(&mut self, raw: RawText) -> Read<Cow<'a, str>> {
+        if raw.escaped {
+            return self.unescaped(raw).map(Cow::Owned);
         }
-        match std::str::from_utf8(self.bytes) {
-            Ok(text) => Ok(Cow::Borrowed(text)),
-            Err(error) => fault_at(Reason::NotUtf8, self.offset + error.valid_up_to()),
+        let (start, end) =
+            (raw.start.wrapping_sub(self.window_start), raw.end.wrapping_sub(self.window_start));
+        match self.window.get(start..end) {
+            Some(text) => Ok(Cow::Borrowed(text)),
+            None => self.text_from_new_window(raw).map(Cow::Borrowed),
+        }
+    }
+
+    #[inline(never)]
+    fn text_from_new_window(&mut self, raw: RawText) -> Read<&'a str> {
+        let enough = raw.end.max(raw.start + WINDOW_BYTES).min(self.body.len());
+        let bytes = self.body.get(raw.start..enough).unwrap_or_default();
+        let valid = match std::str::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => std::str::from_utf8(bytes.get(..error.valid_up_to()).unwrap_or_default())
+                .unwrap_or_default(),
+        };
+        (self.window, self.window_start) = (valid, raw.start);
+        match valid.get(..raw.end - raw.start) {
+            Some(text) => Ok(text),
+            None => fault_at(Reason::NotUtf8, raw.start + valid.len()),
         }
     }
 
     /// For comparing with known words: what cannot be read equals none.
     #[inline]
-    pub(super) fn word(self) -> Cow<'a, [u8]> {
-        if self.escaped {
-            return Cow::Owned(self.unescaped().map(String::into_bytes).unwrap_or_default());
+    pub(super) fn word(&self, raw: RawText) -> Cow<'a, [u8]> {
+        if raw.escaped {
+            return Cow::Owned(self.unescaped(raw).map(String::into_bytes).unwrap_or_default());
         }
-        Cow::Borrowed(self.bytes)
+        Cow::Borrowed(self.raw_bytes(raw))
     }
 
     #[cold]
-    fn unescaped(self) -> Read<String> {
-        let mut out = String::with_capacity(self.bytes.len());
-        let mut rest = self.bytes;
+    fn unescaped(&self, raw: RawText) -> Read<String> {
+        let all = self.raw_bytes(raw);
+        let mut out = String::with_capacity(all.len());
+        let mut rest = all;
         loop {
             let plain = rest.iter().position(|byte| *byte == b'\\').unwrap_or(rest.len());
             let (text, escape) = rest.split_at_checked(plain).unwrap_or((rest, &[]));
-            let offset = self.offset + self.bytes.len() - rest.len();
+            let offset = raw.start + all.len() - rest.len();
             match std::str::from_utf8(text) {
                 Ok(text) => out.push_str(text),
                 Err(error) => return fault_at(Reason::NotUtf8, offset + error.valid_up_to()),
@@ -270,43 +310,42 @@ fn hex4(bytes: &[u8]) -> Option<u32> {
         .try_fold(0, |code, byte| Some(code << 4 | char::from(*byte).to_digit(16)?))
 }
 
-/// How many bytes of `bytes` are before the first quote, backslash or control character.
+/// Where, from `at` on, the first quote, backslash or control character stands.
 #[inline]
-fn plain_len(bytes: &[u8]) -> usize {
+fn plain_end(bytes: &[u8], mut at: usize) -> usize {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
-    // Top bit set where the byte is zero; a carry can only disturb bytes behind the first such.
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word & TOPS;
-    let mut len = 0;
-    while let Some(chunk) = bytes.get(len..).and_then(<[u8]>::first_chunk::<8>) {
+    // A byte below the subtracted one shows its top bit, unless it had one; a carry can only
+    // disturb bytes behind the first such.
+    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
         let word = u64::from_le_bytes(*chunk);
-        let control = word.wrapping_sub(ONES * 0x20) & !word & TOPS;
-        let stops = zero(word ^ (ONES * u64::from(b'"')))
-            | zero(word ^ (ONES * u64::from(b'\\')))
-            | control;
+        let quote = (word ^ (ONES * u64::from(b'"'))).wrapping_sub(ONES);
+        let backslash = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
+        let control = word.wrapping_sub(ONES * 0x20);
+        let stops = (quote | backslash | control) & !word & TOPS;
         if stops != 0 {
-            return len + stops.trailing_zeros() as usize / 8;
+            return at + stops.trailing_zeros() as usize / 8;
         }
-        len += 8;
+        at += 8;
     }
-    let tail = bytes.get(len..).unwrap_or_default();
-    len + tail.iter().take_while(|byte| !matches!(**byte, b'"' | b'\\' | 0..0x20)).count()
+    let tail = bytes.get(at..).unwrap_or_default();
+    at + tail.iter().take_while(|byte| !matches!(**byte, b'"' | b'\\' | 0..0x20)).count()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Scanner, plain_len};
+    use super::{Scanner, plain_end};
     use crate::ingest_json::error::Reason;
     use proptest::prelude::{any, prop_assert_eq, proptest};
 
     fn text(json: &str) -> Result<String, Reason> {
-        let mut scanner = Scanner { body: json.as_bytes(), at: 0 };
+        let mut scanner = Scanner::new(json.as_bytes());
         let raw = scanner.raw_text().map_err(|fault| fault.reason)?;
-        raw.text().map(|text| text.into_owned()).map_err(|fault| fault.reason)
+        scanner.text(raw).map(|text| text.into_owned()).map_err(|fault| fault.reason)
     }
 
     fn skipped(json: &str) -> Result<usize, Reason> {
-        let mut scanner = Scanner { body: json.as_bytes(), at: 0 };
+        let mut scanner = Scanner::new(json.as_bytes());
         scanner.skip_value(0).map_err(|fault| fault.reason)?;
         Ok(scanner.at)
     }
@@ -348,7 +387,7 @@ mod tests {
         #[test]
         fn a_string_ends_where_a_byte_by_byte_search_ends_it(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
             let slow = bytes.iter().take_while(|b| !matches!(**b, b'"' | b'\\' | 0..0x20)).count();
-            prop_assert_eq!(plain_len(&bytes), slow);
+            prop_assert_eq!(plain_end(&bytes, 0), slow);
         }
     }
 }
