@@ -1,0 +1,222 @@
+//! The whole process on one page.
+//!
+//! Start: bind every socket, make the store, start the threads and tasks, ready.
+//! Stop: shutdown delay (pushes and scrapes still answered), not ready, stop accepting, finish
+//! requests (deadline), end the threads, exit.
+
+mod dispatch;
+mod reload;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::expose::Expose;
+use crate::http::body::BodyMemory;
+use crate::ingest::Ingest;
+use crate::listen::{self, Hall};
+use crate::maintain::Upkeep;
+use crate::status::Status;
+use crate::telemetry::{Telemetry, log};
+use arc_swap::ArcSwap;
+use dispatch::Dispatch;
+use reload::Reload;
+use sidecar_store::Store;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+
+/// More would only cost memory: a push is a matter of microseconds.
+const WORKERS_AT_MOST: usize = 16;
+/// What tasks that do not end get when everything else has ended.
+const LAST_PATIENCE: Duration = Duration::from_millis(100);
+
+/// Why the process did not run to its ordered end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error("cannot bind {address}")]
+    Bind { address: SocketAddr, source: io::Error },
+    #[error("cannot start {what}")]
+    Start { what: &'static str, source: io::Error },
+    #[error("the task {name} ended early")]
+    Ended { name: &'static str },
+}
+
+/// Runs until a signal; returns when everything has ended in order.
+pub(crate) fn run(config: Config) -> Result<(), StartError> {
+    let listeners = bind(&config.listen)?;
+    log::install(config.log_format, &config.log_level);
+    let runtime = runtime().map_err(|source| StartError::Start { what: "tokio", source })?;
+    let ended = runtime.block_on(serve(config, listeners));
+    runtime.shutdown_timeout(LAST_PATIENCE);
+    ended
+}
+
+fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
+    let bind = |address: &SocketAddr| {
+        listen::bind(*address).map_err(|source| StartError::Bind { address: *address, source })
+    };
+    addresses.iter().map(bind).collect()
+}
+
+/// With one processor a second thread would only take turns with the first.
+fn runtime() -> io::Result<Runtime> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    if processors == 1 {
+        return Builder::new_current_thread().enable_all().build();
+    }
+    Builder::new_multi_thread().worker_threads(processors.min(WORKERS_AT_MOST)).enable_all().build()
+}
+
+async fn serve(config: Config, listeners: Vec<TcpListener>) -> Result<(), StartError> {
+    let mut signals = Signals::new().map_err(start("signal handlers"))?;
+    let (shutdown_delay, drain_timeout) = (config.shutdown_delay, config.drain_timeout);
+    let Built { hall, dispatch, upkeep } = build(config)?;
+    let mut tasks = Tasks::default();
+    for listener in listeners {
+        let addr = listener.local_addr().map_err(start("a listener"))?;
+        let (hall, dispatch) = (Arc::clone(&hall), dispatch.clone());
+        tasks.spawn("listen", async move {
+            if let Err(error) = hall.accept(listener, dispatch).await {
+                tracing::error!(%error, "cannot accept");
+            }
+        });
+        tracing::info!(%addr, "listening");
+    }
+    tasks.spawn("guard", Arc::clone(&hall).watch());
+    dispatch.set_ready(true);
+
+    loop {
+        tokio::select! {
+            name = tasks.ended() => return Err(StartError::Ended { name }),
+            _ = signals.hangup.recv() => dispatch.reload_and_log().await,
+            name = signals.stop.recv() => {
+                tracing::info!(signal = name, "stopping");
+                break;
+            }
+        }
+    }
+
+    // A second signal shortens whatever is waited for.
+    tokio::select! {
+        () = tokio::time::sleep(shutdown_delay) => {}
+        () = dispatch.next_scrape_answered(), if !shutdown_delay.is_zero() => {}
+        _ = signals.stop.recv() => {}
+    }
+    dispatch.set_ready(false);
+    let finished = tokio::select! {
+        finished = hall.close(drain_timeout) => finished,
+        _ = signals.stop.recv() => false,
+    };
+    if !finished {
+        tracing::warn!("requests were cut off");
+    }
+    dispatch.end();
+    upkeep.stop();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn start(what: &'static str) -> impl Fn(io::Error) -> StartError {
+    move |source| StartError::Start { what, source }
+}
+
+/// Everything that is there before the first connection is accepted.
+struct Built {
+    hall: Arc<Hall>,
+    dispatch: Dispatch,
+    upkeep: Upkeep,
+}
+
+fn build(config: Config) -> Result<Built, StartError> {
+    let clock = Arc::new(Clock::new());
+    let telemetry = Arc::new(Telemetry::default());
+    log::count_panics(Arc::clone(&telemetry));
+    let store = Arc::new(Store::new(config.store.clone(), clock.now()));
+    let limits = Arc::new(ArcSwap::from_pointee(config.http));
+    let memory = Arc::new(BodyMemory::default());
+    let upkeep =
+        Upkeep::start(Arc::clone(&store), Arc::clone(&clock)).map_err(start("upkeep thread"))?;
+    let expose = Expose::start(
+        Arc::clone(&store),
+        Arc::clone(&clock),
+        Arc::clone(&telemetry),
+        config.warmup,
+    )
+    .map_err(start("scrape thread"))?;
+    let status = Status {
+        store: Arc::clone(&store),
+        clock: Arc::clone(&clock),
+        telemetry: Arc::clone(&telemetry),
+        memory: Arc::clone(&memory),
+        ready: AtomicBool::new(false),
+    };
+    let ingest = Ingest {
+        store: Arc::clone(&store),
+        clock: Arc::clone(&clock),
+        telemetry: Arc::clone(&telemetry),
+        limits: Arc::clone(&limits),
+        memory,
+    };
+    let hall = Hall::new(Arc::clone(&clock), Arc::clone(&limits), Arc::clone(&telemetry));
+    let reload = Reload::new(config, store, clock, limits, Arc::clone(&telemetry));
+    let dispatch = Dispatch::new(ingest, expose, status, reload, telemetry);
+    Ok(Built { hall: Arc::new(hall), dispatch, upkeep })
+}
+
+/// The tasks that run as long as the process.
+#[derive(Debug, Default)]
+struct Tasks {
+    set: JoinSet<&'static str>,
+}
+
+impl Tasks {
+    fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.set.spawn(async move {
+            task.await;
+            name
+        });
+    }
+
+    /// The first task to end.
+    async fn ended(&mut self) -> &'static str {
+        match self.set.join_next().await {
+            Some(Ok(name)) => name,
+            Some(Err(_)) => "that panicked",
+            None => "that was never started",
+        }
+    }
+}
+
+struct Signals {
+    stop: Stop,
+    hangup: Signal,
+}
+
+/// The signals that end the process.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        let stop = Stop {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        };
+        Ok(Signals { stop, hangup: signal(SignalKind::hangup())? })
+    }
+}
+
+impl Stop {
+    async fn recv(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The only reader of the clocks.
+//!
+//! Hands out [`Tick`]s: milliseconds in which the daemon ran. One maintenance period ages at most
+//! [`LONGEST_STEP_MS`], so a stopped process or a suspended machine makes nobody old. Wall time is
+//! only printed.
+
+use sidecar_model::Tick;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Two maintenance periods of a second.
+const LONGEST_STEP_MS: u64 = 2_000;
+
+#[derive(Debug)]
+pub(crate) struct Clock {
+    start: Instant,
+    started_at: SystemTime,
+    /// Real milliseconds that are not counted.
+    skipped_ms: AtomicU64,
+    /// No tick goes beyond this before the next [`Clock::advance`].
+    ceiling_ms: AtomicU64,
+}
+
+impl Clock {
+    #[allow(clippy::disallowed_methods, reason = "this file is the reader of the clocks")]
+    pub(crate) fn new() -> Clock {
+        Clock {
+            start: Instant::now(),
+            started_at: SystemTime::now(),
+            skipped_ms: AtomicU64::new(0),
+            ceiling_ms: AtomicU64::new(LONGEST_STEP_MS),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Tick {
+        self.tick_at(self.elapsed_ms())
+    }
+
+    /// A new period begins: what lies beyond the ceiling is never counted.
+    pub(crate) fn advance(&self) -> Tick {
+        self.advance_at(self.elapsed_ms())
+    }
+
+    /// Monotonic time since the start, for durations and deadlines of the binary itself.
+    #[allow(clippy::disallowed_methods, reason = "this file is the reader of the clocks")]
+    pub(crate) fn elapsed(&self) -> Duration {
+        Instant::now().saturating_duration_since(self.start)
+    }
+
+    /// Unix seconds of the start.
+    pub(crate) fn started_at_seconds(&self) -> f64 {
+        self.started_at.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The ceiling is read first: with an older ceiling the result is at most that ceiling, so no
+    /// reader runs ahead while a period begins.
+    fn tick_at(&self, real_ms: u64) -> Tick {
+        let ceiling = self.ceiling_ms.load(Ordering::Acquire);
+        let skipped = self.skipped_ms.load(Ordering::Acquire);
+        Tick::from_millis(real_ms.saturating_sub(skipped).min(ceiling))
+    }
+
+    fn advance_at(&self, real_ms: u64) -> Tick {
+        let tick = self.tick_at(real_ms);
+        let counted = tick.as_millis();
+        self.skipped_ms.store(real_ms.saturating_sub(counted), Ordering::Release);
+        self.ceiling_ms.store(counted.saturating_add(LONGEST_STEP_MS), Ordering::Release);
+        tick
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Clock;
+
+    #[test]
+    fn an_hour_of_standing_still_ages_two_periods() {
+        let clock = Clock::new();
+        assert_eq!(clock.advance_at(1_000).as_millis(), 1_000);
+        assert_eq!(clock.tick_at(3_601_000).as_millis(), 3_000);
+        assert_eq!(clock.advance_at(3_601_000).as_millis(), 3_000);
+        assert_eq!(clock.tick_at(3_602_000).as_millis(), 4_000);
+        assert_eq!(clock.advance_at(3_602_000).as_millis(), 4_000);
+    }
+}

@@ -1,0 +1,178 @@
+//! The scrape thread: collects and encodes, one page after the other, piece by piece.
+//!
+//! One thread of lower priority, so that pushes go first. It never waits for a slow client: a page
+//! whose pieces are not taken rests while others go on.
+
+use super::making::{Made, Making, Step};
+use crate::clock::Clock;
+use crate::http::negotiate::Compression;
+use crate::telemetry::Telemetry;
+use parking_lot::{Condvar, Mutex};
+use sidecar_formats::prom_text::TextEncoder;
+use sidecar_store::Store;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use tokio::sync::mpsc;
+
+const STACK_BYTES: usize = 1 << 20;
+/// Pages being made at once, the slowly taken ones included.
+const PAGES: usize = 64;
+/// Pieces that wait for one client.
+const PIECES: usize = 2;
+/// How much nicer than the rest of the process the thread is.
+const NICER: i32 = 10;
+
+#[derive(Debug)]
+pub(super) struct Worker {
+    queue: Arc<Queue>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    asked: Vec<Asked>,
+    /// Pages asked for and not done.
+    pages: usize,
+    /// A piece was taken or a client went.
+    nudged: bool,
+    stopping: bool,
+}
+
+/// A page that somebody waits for.
+#[derive(Debug)]
+struct Asked {
+    compression: Compression,
+    pieces: mpsc::Sender<Made>,
+}
+
+impl Queue {
+    pub(super) fn nudge(&self) {
+        self.state.lock().nudged = true;
+        self.changed.notify_one();
+    }
+}
+
+impl Worker {
+    pub(super) fn start(
+        store: Arc<Store>,
+        clock: Arc<Clock>,
+        telemetry: Arc<Telemetry>,
+    ) -> io::Result<Worker> {
+        let queue = Arc::new(Queue::default());
+        let bench = Bench { queue: Arc::clone(&queue), store, clock, telemetry };
+        let run = move || {
+            be_nicer();
+            bench.run();
+        };
+        let thread = Builder::new().name("scrape".to_owned()).stack_size(STACK_BYTES).spawn(run)?;
+        Ok(Worker { queue, thread: Mutex::new(Some(thread)) })
+    }
+
+    pub(super) fn queue(&self) -> Arc<Queue> {
+        Arc::clone(&self.queue)
+    }
+
+    /// A page's pieces to come; `None`: too many at once.
+    pub(super) fn ask(&self, compression: Compression) -> Option<mpsc::Receiver<Made>> {
+        let (pieces, receiver) = mpsc::channel(PIECES);
+        let mut state = self.queue.state.lock();
+        if state.pages >= PAGES || state.stopping {
+            return None;
+        }
+        state.pages += 1;
+        state.asked.push(Asked { compression, pieces });
+        drop(state);
+        self.queue.changed.notify_one();
+        Some(receiver)
+    }
+
+    pub(super) fn stop(&self) {
+        self.queue.state.lock().stopping = true;
+        self.queue.changed.notify_one();
+        if let Some(thread) = self.thread.lock().take() {
+            // A panic of the thread has been logged where it happened.
+            thread.join().unwrap_or_default();
+        }
+    }
+}
+
+/// On Linux a priority is a thread's own. Where it may not be lowered, it stays.
+fn be_nicer() {
+    let now = rustix::process::getpriority_process(None).unwrap_or_default();
+    rustix::process::setpriority_process(None, (now + NICER).min(19)).unwrap_or_default();
+}
+
+/// What the thread works with.
+struct Bench {
+    queue: Arc<Queue>,
+    store: Arc<Store>,
+    clock: Arc<Clock>,
+    telemetry: Arc<Telemetry>,
+}
+
+impl Bench {
+    fn run(&self) {
+        let mut encoder = TextEncoder::default();
+        let mut pages: Vec<Making> = Vec::new();
+        let mut resting = true;
+        while let Some(asked) = self.next(resting) {
+            let before = pages.len() + asked.len();
+            let turn = AssertUnwindSafe(|| self.turn(asked, &mut pages, &mut encoder));
+            resting = catch_unwind(turn).unwrap_or_else(|_| {
+                // Whoever waited is told by the closed channels.
+                pages.clear();
+                encoder = TextEncoder::default();
+                true
+            });
+            let done = before.saturating_sub(pages.len());
+            if done > 0 {
+                let mut state = self.queue.state.lock();
+                state.pages = state.pages.saturating_sub(done);
+            }
+        }
+    }
+
+    /// What was asked since; waits for something to do when every page rests. `None`: stop.
+    fn next(&self, resting: bool) -> Option<Vec<Asked>> {
+        let mut state = self.queue.state.lock();
+        while resting && state.asked.is_empty() && !state.nudged && !state.stopping {
+            self.queue.changed.wait(&mut state);
+        }
+        state.nudged = false;
+        if state.stopping { None } else { Some(std::mem::take(&mut state.asked)) }
+    }
+
+    /// One piece for each page; whether all rest. Pages asked for at the same moment share one
+    /// collect.
+    fn turn(&self, asked: Vec<Asked>, pages: &mut Vec<Making>, encoder: &mut TextEncoder) -> bool {
+        let count = asked.len();
+        if count > 0 {
+            let begun = self.clock.elapsed();
+            let exposition = self.store.collect(self.clock.now());
+            let spent = self.clock.elapsed().saturating_sub(begun);
+            for (Asked { compression, pieces }, exposition) in
+                asked.into_iter().zip(std::iter::repeat_n(exposition, count))
+            {
+                pages.push(Making::new(encoder.page(exposition), compression, pieces, spent));
+            }
+        }
+        let mut resting = true;
+        pages.retain_mut(|page| match page.step(&self.clock, &self.telemetry) {
+            Step::Rests => true,
+            Step::Moved => {
+                resting = false;
+                true
+            }
+            Step::Over => false,
+        });
+        resting
+    }
+}

@@ -1,0 +1,242 @@
+//! Error to status: the only place that chooses one.
+//!
+//! Each problem has a stable `code`, which is in the answer's body and the label of its counter.
+//! What a client did wrong never carries its payload back beyond names.
+
+use super::answer::{self, Answer, Body, JSON, PLAIN};
+use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER};
+use serde::Serialize;
+use sidecar_store::{Reason, Refused};
+
+/// Refused families that an answer lists.
+const LISTED_REFUSALS: usize = 1_000;
+
+/// Why a request is not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Problem {
+    NotFound,
+    MethodNotAllowed {
+        allow: &'static str,
+    },
+    BodyTooLarge {
+        limit_bytes: usize,
+    },
+    /// The body did not come in time.
+    Timeout,
+    /// The client broke off.
+    CutBody,
+    /// Too many bodies or scrapes at once.
+    Busy,
+    UnsupportedEncoding,
+    BadEncoding,
+    BadParameter {
+        name: &'static str,
+        message: &'static str,
+    },
+    BadSequence,
+    BadKey,
+    Decode {
+        code: &'static str,
+        at: String,
+        message: String,
+    },
+    /// Nothing was applied.
+    Refused(Vec<Refused>),
+    KeyInFlight,
+    KeyReused,
+    TooManyKeys,
+    /// The new configuration is bad; the old one stays.
+    Reload {
+        message: String,
+    },
+    /// A bug.
+    Internal,
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    code: &'a str,
+    at: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refused: Vec<RefusedBody<'a>>,
+}
+
+#[derive(Serialize)]
+struct RefusedBody<'a> {
+    family: &'a str,
+    code: &'static str,
+    message: String,
+}
+
+#[derive(Serialize)]
+struct PartBody<'a> {
+    refused: Vec<RefusedBody<'a>>,
+}
+
+impl Problem {
+    fn status(&self) -> StatusCode {
+        match self {
+            Problem::NotFound => StatusCode::NOT_FOUND,
+            Problem::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Problem::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Problem::Timeout => StatusCode::REQUEST_TIMEOUT,
+            Problem::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Problem::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Problem::CutBody
+            | Problem::BadEncoding
+            | Problem::BadParameter { .. }
+            | Problem::BadSequence
+            | Problem::BadKey
+            | Problem::Decode { .. }
+            | Problem::Reload { .. } => StatusCode::BAD_REQUEST,
+            Problem::Refused(refused) if refused.iter().all(|r| r.reason.is_limit()) => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
+            Problem::Refused(_) | Problem::KeyInFlight => StatusCode::CONFLICT,
+            Problem::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Problem::TooManyKeys => StatusCode::TOO_MANY_REQUESTS,
+            Problem::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// Stable code for answers and metrics.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Problem::NotFound => "not_found",
+            Problem::MethodNotAllowed { .. } => "method_not_allowed",
+            Problem::BodyTooLarge { .. } => "body_too_large",
+            Problem::Timeout => "timeout",
+            Problem::CutBody => "incomplete_body",
+            Problem::Busy => "busy",
+            Problem::UnsupportedEncoding => "unsupported_encoding",
+            Problem::BadEncoding => "bad_encoding",
+            Problem::BadParameter { .. } => "bad_parameter",
+            Problem::BadSequence => "bad_sequence",
+            Problem::BadKey => "bad_idempotency_key",
+            Problem::Decode { code, .. } => code,
+            Problem::Refused(refused) => refused_code(refused),
+            Problem::KeyInFlight => "key_in_flight",
+            Problem::KeyReused => "key_reused",
+            Problem::TooManyKeys => "idempotency_key_limit",
+            Problem::Reload { .. } => "bad_configuration",
+            Problem::Internal => "internal",
+        }
+    }
+
+    fn at(&self) -> &str {
+        match self {
+            Problem::BadParameter { name, .. } => name,
+            Problem::BadSequence => "Push-Sequence",
+            Problem::BadKey | Problem::KeyInFlight | Problem::KeyReused | Problem::TooManyKeys => {
+                "Idempotency-Key"
+            }
+            Problem::UnsupportedEncoding | Problem::BadEncoding => "Content-Encoding",
+            Problem::Decode { at, .. } => at,
+            Problem::Refused(refused) => refused.first().map_or("", |first| &first.family),
+            Problem::NotFound
+            | Problem::MethodNotAllowed { .. }
+            | Problem::BodyTooLarge { .. }
+            | Problem::Timeout
+            | Problem::CutBody
+            | Problem::Busy
+            | Problem::Reload { .. }
+            | Problem::Internal => "",
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Problem::NotFound => "no such path".to_owned(),
+            Problem::MethodNotAllowed { allow } => format!("use {allow}"),
+            Problem::BodyTooLarge { limit_bytes } => {
+                format!("the body is larger than {limit_bytes} bytes")
+            }
+            Problem::Timeout => "the body did not come in time".to_owned(),
+            Problem::CutBody => "the body broke off".to_owned(),
+            Problem::Busy => "too much at once, try again".to_owned(),
+            Problem::UnsupportedEncoding => "use identity or gzip".to_owned(),
+            Problem::BadEncoding => "the body is not gzip".to_owned(),
+            Problem::BadParameter { message, .. } => (*message).to_owned(),
+            Problem::BadSequence => "use <epoch>.<n>.<acked> with n > 0".to_owned(),
+            Problem::BadKey => "use 1 to 255 visible ASCII characters".to_owned(),
+            Problem::Decode { message, .. } | Problem::Reload { message } => message.clone(),
+            Problem::Refused(refused) => {
+                refused.first().map_or_else(String::new, |first| first.reason.to_string())
+            }
+            Problem::KeyInFlight => "a request with this key is being applied".to_owned(),
+            Problem::KeyReused => "the key was used for another body".to_owned(),
+            Problem::TooManyKeys => "more keys than the limit".to_owned(),
+            Problem::Internal => "internal error".to_owned(),
+        }
+    }
+
+    /// The answer that says so.
+    pub(crate) fn answer(&self) -> Answer {
+        let refused =
+            if let Problem::Refused(refused) = self { listed(refused) } else { Vec::new() };
+        let (code, at, message) = (self.code(), self.at(), self.message());
+        let body = json(&ErrorBody { code, at, message: &message, refused });
+        let status = self.status();
+        let answer = answer::with_status(status, JSON, body);
+        if let Problem::MethodNotAllowed { allow } = self {
+            return answer::with_header(answer, ALLOW, allow);
+        }
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE => answer::with_header(answer, RETRY_AFTER, "1"),
+            StatusCode::TOO_MANY_REQUESTS => answer::with_header(answer, RETRY_AFTER, "10"),
+            _ => answer,
+        }
+    }
+}
+
+/// The gravest reason: one that sending again will not mend goes before a limit.
+fn refused_code(refused: &[Refused]) -> &'static str {
+    let grave = refused.iter().find(|r| !r.reason.is_limit()).or(refused.first());
+    grave.map_or("refused", |r| Reason::code(&r.reason))
+}
+
+fn listed(refused: &[Refused]) -> Vec<RefusedBody<'_>> {
+    refused
+        .iter()
+        .take(LISTED_REFUSALS)
+        .map(|r| RefusedBody {
+            family: &r.family,
+            code: r.reason.code(),
+            message: r.reason.to_string(),
+        })
+        .collect()
+}
+
+fn json<T: Serialize>(value: &T) -> Body {
+    Body::Once(Bytes::from(serde_json::to_vec(value).unwrap_or_default()))
+}
+
+/// A value as the JSON body of a 200.
+pub(crate) fn state<T: Serialize>(value: &T) -> Answer {
+    answer::page(JSON, json(value))
+}
+
+/// 202: everything is applied except these.
+pub(crate) fn partly(refused: &[Refused]) -> Answer {
+    answer::with_status(StatusCode::ACCEPTED, JSON, json(&PartBody { refused: listed(refused) }))
+}
+
+/// 202: it will be, or is already.
+pub(crate) fn accepted() -> Answer {
+    let body = Body::Once(Bytes::from_static(b"true"));
+    answer::with_status(StatusCode::ACCEPTED, JSON, body)
+}
+
+/// 503 with an empty page of the usual type: nothing to see yet.
+pub(crate) fn warming_up(content_type: HeaderValue) -> Answer {
+    answer::with_status(StatusCode::SERVICE_UNAVAILABLE, content_type, Body::Empty)
+}
+
+/// 503 of the readiness probe.
+pub(crate) fn not_ready(why: &'static str) -> Answer {
+    let body = Body::Once(Bytes::from_static(why.as_bytes()));
+    answer::with_status(StatusCode::SERVICE_UNAVAILABLE, PLAIN, body)
+}

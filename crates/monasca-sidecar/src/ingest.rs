@@ -1,0 +1,160 @@
+//! Pushes and goodbyes: from a request to the store and back to an answer.
+//!
+//! A body is decoded and applied where it arrived; only a very large one moves to a thread of its
+//! own, so that it does not hold up others. A panic on the way is answered as a bug and leaves
+//! nothing behind.
+
+mod key;
+mod marks;
+
+use crate::clock::Clock;
+use crate::config::HttpLimits;
+use crate::http::body::{self, BodyMemory, Received};
+use crate::http::{Answer, Problem, Progress, answer, problem, query};
+use crate::telemetry::Telemetry;
+use arc_swap::ArcSwap;
+use hyper::Request;
+use hyper::body::Incoming;
+use key::Key;
+use marks::Marks;
+use sidecar_formats::ingest_json;
+use sidecar_store::{Outcome, Store};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// Larger bodies are decoded on a thread of their own.
+const INLINE_BYTES: usize = 1 << 20;
+
+#[derive(Debug)]
+pub(crate) struct Ingest {
+    pub store: Arc<Store>,
+    pub clock: Arc<Clock>,
+    pub telemetry: Arc<Telemetry>,
+    pub limits: Arc<ArcSwap<HttpLimits>>,
+    pub memory: Arc<BodyMemory>,
+}
+
+impl Ingest {
+    /// `POST /v1/ingest`.
+    pub(crate) async fn push(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        progress: &Progress,
+    ) -> Result<Answer, Problem> {
+        let outcome = self.receive_and_apply(request, progress).await;
+        self.count(&outcome);
+        let outcome = outcome?;
+        Ok(if outcome.refused.is_empty() {
+            answer::done()
+        } else {
+            problem::partly(&outcome.refused)
+        })
+    }
+
+    /// `DELETE /v1/instances/<id>`.
+    pub(crate) fn goodbye(&self, id: &str, query: Option<&str>) -> Result<Answer, Problem> {
+        let mut erase = false;
+        for (name, value) in query::parameters(query.unwrap_or_default())? {
+            if name == "erase" {
+                erase = query::flag("erase", &value)?;
+            }
+        }
+        let now = self.clock.now();
+        let known = caught(|| {
+            Ok(if erase { self.store.erase(id, now) } else { self.store.depart(id, now) })
+        })?;
+        tracing::debug!(known, erase, "goodbye of an instance");
+        Ok(problem::accepted())
+    }
+
+    /// `POST /v1/clear`.
+    pub(crate) fn clear(&self) -> Result<Answer, Problem> {
+        caught(|| {
+            self.store.clear(self.clock.now());
+            Ok(())
+        })?;
+        tracing::info!("cleared");
+        Ok(answer::done())
+    }
+
+    async fn receive_and_apply(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        progress: &Progress,
+    ) -> Result<Outcome, Problem> {
+        let (head, incoming) = request.into_parts();
+        let marks = Marks::read(&head.headers, head.uri.query())?;
+        let limits = self.limits.load();
+        let received =
+            body::receive(incoming, &head.headers, &limits, &self.memory, progress).await?;
+        drop(limits);
+        if received.as_bytes().len() <= INLINE_BYTES {
+            return self.apply_timed(&received, &marks);
+        }
+        let ingest = Arc::clone(self);
+        tokio::task::spawn_blocking(move || ingest.apply_timed(&received, &marks))
+            .await
+            .unwrap_or(Err(Problem::Internal))
+    }
+
+    fn apply_timed(&self, received: &Received, marks: &Marks) -> Result<Outcome, Problem> {
+        let begun = self.clock.elapsed();
+        let outcome = caught(|| self.apply(received.as_bytes(), marks));
+        self.telemetry.push_time.observe(self.clock.elapsed().saturating_sub(begun));
+        outcome
+    }
+
+    /// An idempotency key is held while the body is applied and freed on every way out but one.
+    fn apply(&self, body: &[u8], marks: &Marks) -> Result<Outcome, Problem> {
+        let now = self.clock.now();
+        let key = match &marks.key {
+            None => None,
+            Some(key) => match Key::begin(&self.store, key, body, now)? {
+                key::Begun::Before(outcome) => return settled(outcome),
+                key::Begun::Now(key) => Some(key),
+            },
+        };
+        let outcome = self
+            .store
+            .push(&marks.meta(), now, |stager| ingest_json::decode(body, stager))
+            .map_err(decode_problem)?;
+        let outcome = settled(outcome)?;
+        if let Some(key) = key {
+            key.finish(&outcome, now);
+        }
+        Ok(outcome)
+    }
+
+    fn count(&self, outcome: &Result<Outcome, Problem>) {
+        let telemetry = &self.telemetry;
+        match outcome {
+            Ok(outcome) => {
+                telemetry.samples.add(outcome.samples);
+                match (outcome.late, outcome.refused.is_empty()) {
+                    (false, true) => telemetry.pushes_done.add(1),
+                    (true, _) => telemetry.pushes.add("late", 1),
+                    (false, false) => telemetry.pushes.add("partial", 1),
+                }
+                for refused in &outcome.refused {
+                    telemetry.refusals.add(refused.reason.code(), 1);
+                }
+            }
+            Err(problem) => telemetry.pushes.add(problem.code(), 1),
+        }
+    }
+}
+
+/// Nothing applied for what was refused is a problem; anything else is an answer.
+fn settled(outcome: Outcome) -> Result<Outcome, Problem> {
+    if outcome.is_refusal() { Err(Problem::Refused(outcome.refused)) } else { Ok(outcome) }
+}
+
+fn decode_problem(error: ingest_json::DecodeError) -> Problem {
+    Problem::Decode { code: error.code, at: error.at, message: error.message }
+}
+
+/// A bug in one request is that request's alone: the store's steps are written so that an unwind
+/// leaves each instance as it was.
+fn caught<T>(run: impl FnOnce() -> Result<T, Problem>) -> Result<T, Problem> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or(Err(Problem::Internal))
+}

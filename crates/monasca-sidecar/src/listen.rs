@@ -1,0 +1,333 @@
+//! Accepts connections and serves HTTP/1.1 and h2 on them.
+//!
+//! Owns the cap on connections and, with `listen/guard.rs`, the limits of header time, request
+//! time and idle time. Knows no route: what answers a request is handed in.
+
+mod guard;
+mod stream;
+
+use crate::clock::Clock;
+use crate::config::HttpLimits;
+use crate::http::{Answer, Body, Progress, progress::Verdict};
+use crate::telemetry::{Connections, Telemetry};
+use arc_swap::ArcSwap;
+use guard::Guard;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::server::conn::{http1, http2};
+use hyper::service::{HttpService, service_fn};
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use stream::Watched;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Pause after an accept that failed for want of descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const BACKLOG: i32 = 1_024;
+const NO_SUCH_FAMILY: i32 = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
+/// The most that one read takes from a socket into memory.
+const READ_BUFFER_BYTES: usize = 512 * 1024;
+/// Requests at once on one h2 connection.
+const STREAMS: u32 = 100;
+const PREFACE_START: &[u8] = b"PRI";
+const PREFACE_PAUSE: Duration = Duration::from_millis(5);
+
+/// What answers a request.
+pub(crate) trait Handler: Clone + Send + Sync + 'static {
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        progress: Arc<Progress>,
+    ) -> impl Future<Output = Answer> + Send + 'static;
+}
+
+/// All connections of all listeners.
+#[derive(Debug)]
+pub(crate) struct Hall {
+    guard: Guard,
+    limits: Arc<ArcSwap<HttpLimits>>,
+    telemetry: Arc<Telemetry>,
+    tracker: TaskTracker,
+    /// Set when nothing new is to begin.
+    closing: CancellationToken,
+}
+
+/// Binds before anything else is done, so that a second daemon fails here. All addresses of a
+/// machine without IPv6 are those of IPv4.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<StdListener> {
+    let all = address.is_ipv6() && address.ip().is_unspecified();
+    match bind_one(address) {
+        Err(error) if all && error.raw_os_error() == Some(NO_SUCH_FAMILY) => {
+            bind_one(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))
+        }
+        bound => bound,
+    }
+}
+
+fn bind_one(address: SocketAddr) -> io::Result<StdListener> {
+    let domain = socket2::Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+impl Hall {
+    pub(crate) fn new(
+        clock: Arc<Clock>,
+        limits: Arc<ArcSwap<HttpLimits>>,
+        telemetry: Arc<Telemetry>,
+    ) -> Hall {
+        Hall {
+            guard: Guard::new(clock),
+            limits,
+            telemetry,
+            tracker: TaskTracker::new(),
+            closing: CancellationToken::new(),
+        }
+    }
+
+    /// Accepts until the hall closes.
+    pub(crate) async fn accept<H: Handler>(
+        self: Arc<Self>,
+        listener: StdListener,
+        handler: H,
+    ) -> io::Result<()> {
+        let listener = TcpListener::from_std(listener)?;
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = self.closing.cancelled() => return Ok(()),
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) => self.admit(stream, &handler),
+                Err(error) if is_of_the_peer(&error) => {}
+                Err(error) => {
+                    if self.telemetry.connections.accept_failed() {
+                        tracing::warn!(%error, "cannot accept connections");
+                    }
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Judges connections until the hall is empty after closing; never returns before.
+    pub(crate) async fn watch(self: Arc<Self>) {
+        loop {
+            let limits = self.limits.load_full();
+            tokio::select! {
+                () = tokio::time::sleep(guard::period(&limits)) => {}
+                () = self.tracker.wait() => return,
+            }
+            let expired = self.guard.look(&limits);
+            self.telemetry.connections.expired.add(expired);
+        }
+    }
+
+    /// Stops accepting, finishes what is under way; false: not within `patience`.
+    pub(crate) async fn close(&self, patience: Duration) -> bool {
+        self.closing.cancel();
+        self.tracker.close();
+        self.guard.finish_all();
+        tokio::time::timeout(patience, self.tracker.wait()).await.is_ok()
+    }
+
+    fn admit<H: Handler>(self: &Arc<Self>, stream: TcpStream, handler: &H) {
+        let connections = &self.telemetry.connections;
+        if connections.open.get() >= self.limits.load().connections as u64 {
+            connections.refused.add(1);
+            return;
+        }
+        connections.accepted.add(1);
+        let open = Open::begin(Arc::clone(&self.telemetry));
+        let (hall, handler) = (Arc::clone(self), handler.clone());
+        self.tracker.spawn(async move {
+            hall.serve(stream, handler).await;
+            drop(open);
+        });
+    }
+
+    async fn serve<H: Handler>(&self, stream: TcpStream, handler: H) {
+        // A socket that is gone already says so at the first read.
+        stream.set_nodelay(true).unwrap_or_default();
+        let limits = self.limits.load_full();
+        let first = tokio::select! {
+            first = tokio::time::timeout(limits.idle_time, speaks_h2(&stream)) => first,
+            () = self.closing.cancelled() => return,
+        };
+        let Ok(Ok(h2)) = first else { return };
+        let progress = Arc::new(Progress::default());
+        let _seat = self.guard.seat(Arc::clone(&progress));
+        let io = TokioIo::new(Watched::new(stream, Arc::clone(&progress)));
+        let seen = Arc::clone(&progress);
+        let service =
+            service_fn(move |request| answer(handler.clone(), request, Arc::clone(&seen)));
+        if h2 {
+            progress.multiplex();
+            let mut builder = http2::Builder::new(TokioExecutor::new());
+            builder.max_concurrent_streams(STREAMS);
+            builder.max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX));
+            drive(builder.serve_connection(io, service), &progress).await;
+        } else {
+            let mut builder = http1::Builder::new();
+            builder.header_read_timeout(None).half_close(true);
+            builder.max_buf_size(READ_BUFFER_BYTES.max(limits.header_bytes));
+            builder.max_header_size(limits.header_bytes);
+            drive(builder.serve_connection(io, service), &progress).await;
+        }
+    }
+}
+
+/// Errors of one connection that was gone before it was accepted.
+fn is_of_the_peer(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+    )
+}
+
+/// Whether the client begins with h2's preface. Nothing is consumed.
+async fn speaks_h2(stream: &TcpStream) -> io::Result<bool> {
+    let mut start = [0; PREFACE_START.len()];
+    loop {
+        let seen = stream.peek(&mut start).await?;
+        let seen = start.get(..seen).unwrap_or_default();
+        if seen == PREFACE_START {
+            return Ok(true);
+        }
+        if seen.is_empty() || !PREFACE_START.starts_with(seen) {
+            return Ok(false);
+        }
+        // One or two bytes that could become either: more must come first.
+        tokio::time::sleep(PREFACE_PAUSE).await;
+    }
+}
+
+/// A connection that can be told to finish.
+trait Finishes: Future {
+    fn finish(self: Pin<&mut Self>);
+}
+
+impl<S> Finishes for http1::Connection<TokioIo<Watched>, S>
+where
+    S: HttpService<Incoming, ResBody = CountedBody, Error = Infallible>,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<S> Finishes for http2::Connection<TokioIo<Watched>, S, TokioExecutor>
+where
+    S: HttpService<Incoming, ResBody = CountedBody, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// Runs the connection to its end or until its guard closes it. How it ends is the client's
+/// affair: errors are not looked at.
+async fn drive<C: Finishes>(connection: C, progress: &Progress) {
+    let mut connection = pin!(connection);
+    let mut finishing = false;
+    let mut watching = false;
+    poll_fn(|context| {
+        if !watching {
+            watching = true;
+            progress.watch(context.waker());
+        }
+        match progress.verdict() {
+            Verdict::None | Verdict::Late => {}
+            Verdict::Close => return Poll::Ready(()),
+            Verdict::Finish if finishing => {}
+            Verdict::Finish => {
+                finishing = true;
+                connection.as_mut().finish();
+            }
+        }
+        connection.as_mut().poll(context).map(drop)
+    })
+    .await;
+}
+
+/// Counts one open connection.
+struct Open(Arc<Telemetry>);
+
+impl Open {
+    fn begin(telemetry: Arc<Telemetry>) -> Open {
+        let Connections { open, .. } = &telemetry.connections;
+        open.add(1);
+        Open(telemetry)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.connections.open.subtract(1);
+    }
+}
+
+/// An answer's body; the request is over when it is dropped.
+struct CountedBody {
+    body: Body,
+    progress: Arc<Progress>,
+}
+
+impl Drop for CountedBody {
+    fn drop(&mut self) {
+        self.progress.end_request();
+    }
+}
+
+impl HttpBody for CountedBody {
+    type Data = <Body as HttpBody>::Data;
+    type Error = <Body as HttpBody>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The answer to one request. A request whose connection goes is over, too.
+async fn answer<H: Handler>(
+    handler: H,
+    request: Request<Incoming>,
+    progress: Arc<Progress>,
+) -> Result<Response<CountedBody>, Infallible> {
+    progress.begin_request(!request.body().is_end_stream());
+    let mut counted = CountedBody { body: Body::Empty, progress: Arc::clone(&progress) };
+    let (parts, body) = handler.answer(request, progress).await.into_parts();
+    counted.body = body;
+    Ok(Response::from_parts(parts, counted))
+}

@@ -1,0 +1,140 @@
+//! What the daemon says of itself: probes, own metrics, and the state as JSON.
+
+mod selector;
+mod views;
+
+use crate::clock::Clock;
+use crate::http::answer::{Body, PLAIN, page};
+use crate::http::body::BodyMemory;
+use crate::http::{Answer, Problem, problem, query};
+use crate::telemetry::{self, Telemetry};
+use bytes::Bytes;
+use hyper::header::HeaderValue;
+use sidecar_formats::prom_text::{CONTENT_TYPE, TextEncoder};
+use sidecar_store::Store;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// Series that `/v1/series` lists unless `limit` says otherwise.
+const SERIES_LISTED: usize = 1_000;
+const SERIES_LISTED_AT_MOST: usize = 100_000;
+const MATCHES_AT_MOST: usize = 64;
+
+const INDEX: &str = "\
+monasca-sidecar: many processes in, one application out
+
+POST   /v1/ingest          push metrics as JSON
+GET    /metrics            the merged exposition
+GET    /v1/families        families
+GET    /v1/instances       instances
+GET    /v1/series?match[]= why a value is what it is
+DELETE /v1/instances/<id>  goodbye of an instance
+POST   /v1/clear           forget everything
+GET    /-/healthy          alive
+GET    /-/ready            ready
+GET    /-/metrics          own metrics
+POST   /-/reload           read the configuration again
+";
+
+#[derive(Debug)]
+pub(crate) struct Status {
+    pub store: Arc<Store>,
+    pub clock: Arc<Clock>,
+    pub telemetry: Arc<Telemetry>,
+    pub memory: Arc<BodyMemory>,
+    pub ready: AtomicBool,
+}
+
+impl Status {
+    pub(crate) fn healthy(&self) -> Answer {
+        text("ok\n")
+    }
+
+    pub(crate) fn ready(&self) -> Answer {
+        if self.ready.load(Relaxed) { text("ready\n") } else { problem::not_ready("not ready\n") }
+    }
+
+    pub(crate) fn index(&self) -> Answer {
+        text(INDEX)
+    }
+
+    pub(crate) async fn own_metrics(self: &Arc<Self>) -> Result<Answer, Problem> {
+        self.aside(|status| {
+            let stats = status.store.stats();
+            let exposition = telemetry::page(
+                &status.telemetry,
+                &status.clock,
+                &stats,
+                status.memory.used_bytes(),
+            );
+            let mut text = Vec::new();
+            TextEncoder::new().encode(&exposition, &mut text);
+            Ok(page(HeaderValue::from_static(CONTENT_TYPE), Body::Once(Bytes::from(text))))
+        })
+        .await
+    }
+
+    pub(crate) async fn families(self: &Arc<Self>) -> Result<Answer, Problem> {
+        self.aside(|status| {
+            let families = status.store.families(status.clock.now());
+            Ok(problem::state(&families.iter().map(views::Family::of).collect::<Vec<_>>()))
+        })
+        .await
+    }
+
+    pub(crate) async fn instances(self: &Arc<Self>) -> Result<Answer, Problem> {
+        self.aside(|status| {
+            let instances = status.store.instances(status.clock.now());
+            Ok(problem::state(&instances.iter().map(views::Instance::of).collect::<Vec<_>>()))
+        })
+        .await
+    }
+
+    pub(crate) async fn series(self: &Arc<Self>, query: Option<&str>) -> Result<Answer, Problem> {
+        let mut selectors = Vec::new();
+        let mut limit = SERIES_LISTED;
+        for (name, value) in query::parameters(query.unwrap_or_default())? {
+            match name.as_str() {
+                "match[]" => selectors.push(selector::parse(&value)?),
+                "limit" => limit = listed(&value)?,
+                _ => {}
+            }
+        }
+        if selectors.is_empty() || selectors.len() > MATCHES_AT_MOST {
+            let message = "give one or more, such as name{label=\"value\"}";
+            return Err(Problem::BadParameter { name: "match[]", message });
+        }
+        self.aside(move |status| {
+            let series = status.store.series(&selectors, limit, status.clock.now());
+            Ok(problem::state(&series.iter().map(views::Series::of).collect::<Vec<_>>()))
+        })
+        .await
+    }
+
+    /// These may take long with a large state, so they run beside the connections' work.
+    async fn aside(
+        self: &Arc<Self>,
+        make: impl FnOnce(&Status) -> Result<Answer, Problem> + Send + 'static,
+    ) -> Result<Answer, Problem> {
+        let status = Arc::clone(self);
+        let caught = move || catch_unwind(AssertUnwindSafe(|| make(&status)));
+        match tokio::task::spawn_blocking(caught).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) | Err(_) => Err(Problem::Internal),
+        }
+    }
+}
+
+fn listed(value: &str) -> Result<usize, Problem> {
+    match value.parse::<usize>() {
+        Ok(limit) if limit > 0 => Ok(limit.min(SERIES_LISTED_AT_MOST)),
+        Ok(_) | Err(_) => {
+            Err(Problem::BadParameter { name: "limit", message: "use a number above 0" })
+        }
+    }
+}
+
+fn text(text: &'static str) -> Answer {
+    page(PLAIN, Body::Once(Bytes::from_static(text.as_bytes())))
+}
