@@ -80,7 +80,11 @@ class Sidecar:
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         self.reader = threading.Thread(target=self._read_log, daemon=True)
         self.reader.start()
-        self.port = eventually(self._find_port, "the log line with the port")
+        try:
+            self.port = eventually(self._find_port, "the log line with the port")
+        except AssertionError:
+            self.kill()
+            raise
 
     def _read_log(self):
         for line in self.process.stderr:

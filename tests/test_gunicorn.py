@@ -38,7 +38,7 @@ def start_gunicorn():
 
 def test_the_merged_counter_is_the_number_of_answered_requests(launch, start_gunicorn, scrape_with_prometheus):
     sidecar = launch("--decay", "10s")
-    gunicorn = start_gunicorn(sidecar, INTERVAL, "--workers", "4", "--max-requests", "300", "--max-requests-jitter", "100")
+    gunicorn = start_gunicorn(sidecar, INTERVAL, "--max-requests", "300", "--max-requests-jitter", "100")
     load = Load(gunicorn.port, clients=3, per_second=150)
     prometheus = scrape_with_prometheus(sidecar)
     watch = Watch(sidecar)
@@ -95,8 +95,8 @@ def every_request_is_counted(sidecar, gunicorn, load, prometheus, base):
 
 
 def kill_workers(gunicorn, load):
-    """Kills workers while they work; returns how many answered requests may be lost with them: those of the
-    last push interval before each kill."""
+    """Kills workers while they work; returns how many answered requests may be lost with them: those that the
+    killed process had answered since its last push."""
     lost_at_most = 0
     for _ in range(KILLS):
         before = load.answered
@@ -104,8 +104,8 @@ def kill_workers(gunicorn, load):
         victim = eventually(gunicorn.workers, "a worker to kill")[0]
         os.kill(victim, signal.SIGKILL)
         now = time.time()
-        lost_at_most += load.answered_between(now - INTERVAL - PUSH_SECONDS, now)
         eventually(lambda: victim not in gunicorn.workers(), "the end of the killed worker")
+        lost_at_most += load.answered_between(now - INTERVAL - PUSH_SECONDS, time.time(), victim)
     return lost_at_most
 
 

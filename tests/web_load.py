@@ -25,7 +25,8 @@ class Gunicorn:
         })
         self.log = []
         self.process = subprocess.Popen(
-            [str(BIN / "monasca-sidecar-run"), "gunicorn", "--bind", "127.0.0.1:0", *options, "app:app"],
+            [str(BIN / "monasca-sidecar-run"), "gunicorn", "-c", "gunicorn.conf.py", "--bind", "127.0.0.1:0",
+             *options, "app:app"],
             cwd=ROOT / "examples/gunicorn", env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, start_new_session=True)
         self.reader = threading.Thread(target=self._read_log, daemon=True)
@@ -71,7 +72,7 @@ class Load:
     def __init__(self, port, clients, per_second):
         self.port, self.pause = port, clients / per_second
         self.clients = clients
-        self.answers = []  # moments at which an answer had come; list.append is atomic
+        self.answers = []  # (moment at which an answer had come, process that gave it); list.append is atomic
         self.unanswered = []
         self.running = False
         self.threads = []
@@ -81,9 +82,9 @@ class Load:
         try:
             connection.request("GET", "/")
             answer = connection.getresponse()
-            answer.read()
-            assert answer.status == 200, answer.status
-            self.answers.append(time.time())
+            said = re.fullmatch(r"answered by process (\d+)\n", answer.read().decode())
+            assert answer.status == 200 and said, answer.status
+            self.answers.append((time.time(), int(said.group(1))))
         except (OSError, http.client.HTTPException):
             self.unanswered.append(time.time())
         finally:
@@ -111,8 +112,8 @@ class Load:
     def answered(self):
         return len(self.answers)
 
-    def answered_between(self, begin, end):
-        return sum(begin <= moment <= end for moment in list(self.answers))
+    def answered_between(self, begin, end, process=None):
+        return sum(begin <= moment <= end and process in (None, by) for moment, by in list(self.answers))
 
 
 class Watch(threading.Thread):
