@@ -8,6 +8,7 @@ mod aggregation;
 mod exposition;
 mod label;
 mod metric_type;
+mod name;
 mod sink;
 mod tick;
 mod total;
@@ -18,12 +19,13 @@ pub use exposition::{
 };
 pub use label::{LabelSet, LabelSetError};
 pub use metric_type::{MetricType, Role, UnknownType, base_name, role_of};
+pub use name::{legacy_label_name, legacy_metric_name};
 pub use sink::{FamilyHeader, Mark, Problem, ProblemKind, SampleParts, Sink};
 pub use tick::Tick;
 pub use total::Total;
 
 /// Whether a value is a total so far or an amount to add.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Temporality {
     #[default]
     Cumulative,

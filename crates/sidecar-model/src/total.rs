@@ -19,6 +19,10 @@ impl Total {
     #[inline]
     pub fn add(&mut self, value: f64) {
         let (sum, error) = two_sum(self.high, value);
+        if sum.is_infinite() {
+            (self.high, self.low) = (sum, 0.0);
+            return;
+        }
         (self.high, self.low) = fast_two_sum(sum, error + self.low);
     }
 
@@ -26,6 +30,10 @@ impl Total {
     #[inline]
     pub fn add_total(&mut self, other: Total) {
         let (high, high_error) = two_sum(self.high, other.high);
+        if high.is_infinite() {
+            (self.high, self.low) = (high, 0.0);
+            return;
+        }
         let (low, low_error) = two_sum(self.low, other.low);
         let (high, rest) = fast_two_sum(high, high_error + low);
         (self.high, self.low) = fast_two_sum(high, rest + low_error);

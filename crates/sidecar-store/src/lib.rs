@@ -4,16 +4,33 @@
 //! order give the same state. `now` is always an argument. Never does I/O, reads a clock, or knows
 //! a format.
 
+mod aggregate;
+mod apply;
+mod catalog;
+mod collect;
+mod counters;
+mod draft;
+mod facts;
+mod family;
+mod group;
+mod inspect;
+mod instance;
+mod keys;
+mod layout;
+mod lifecycle;
+mod maps;
 mod outcome;
+mod reload;
 mod settings;
+mod shape;
 mod stager;
 mod store;
+mod upkeep;
+mod values;
 mod view;
 
 pub use outcome::{KeyState, Outcome, PushMeta, Reason, Refused, Sequence};
 pub use settings::{Departed, Glob, Limits, Match, Rule, Settings, UnknownPast};
 pub use stager::Stager;
 pub use store::Store;
-pub use view::{
-    ContributionView, FamilyView, InstanceView, Matcher, Selector, SeriesView, Stats,
-};
+pub use view::{ContributionView, FamilyView, InstanceView, Matcher, Selector, SeriesView, Stats};

@@ -97,10 +97,7 @@ impl Reason {
 
     /// A limit, not a fault of the push: it may be taken later.
     pub const fn is_limit(&self) -> bool {
-        matches!(
-            self,
-            Reason::InstanceSeriesLimit | Reason::SeriesLimit | Reason::InstanceLimit
-        )
+        matches!(self, Reason::InstanceSeriesLimit | Reason::SeriesLimit | Reason::InstanceLimit)
     }
 }
 

@@ -1,15 +1,609 @@
-use sidecar_model::{FamilyHeader, Mark, Problem, SampleParts, Sink};
+//! Takes in what a decoder reads, outside any lock: known positions with their values, and the
+//! parsed parts of everything that is new. The commit decides what becomes of it.
+
+use crate::facts::{Facts, effective_type};
+use crate::family::type_by_rule;
+use crate::instance::{Instance, State};
+use crate::maps::Map;
+use crate::outcome::PushMeta;
+use crate::settings::Settings;
+use crate::shape::{NO_HEADER, NO_STEP, Shape, StepRef};
+use crate::store::Store;
+use sidecar_model::{
+    ABSENT, Aggregation, FamilyHeader, LabelSet, LabelSetError, Mark, Problem, ProblemKind, Role,
+    SampleParts, Sink, Temporality, role_of,
+};
+use std::borrow::Cow;
+use std::hash::{BuildHasher, Hasher};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The writer index of delta samples: they have no instance.
+pub(crate) const ACCUMULATOR: u32 = u32::MAX;
+
+/// Sink for one body; made by [`Store::push`].
+#[derive(Debug)]
+pub struct Stager<'s> {
+    store: &'s Store,
+    pub(crate) settings: Arc<Settings>,
+    temporality: Option<Temporality>,
+    has_sequence: bool,
+    /// Nothing is looked up in the shape memory: all of the body is parsed.
+    forgetful: bool,
+    /// Ids in order of appearance; empty: anonymous.
+    pub(crate) writers: Vec<Box<str>>,
+    /// All but the first, by id.
+    other_writers: Map<Box<str>, usize>,
+    pub(crate) primary: Option<Primary>,
+    cursor: u32,
+    /// The open header in the primary's shape.
+    header: u16,
+    /// The open header among `headers`.
+    open: Option<u32>,
+    pub(crate) known: Vec<(u32, f64)>,
+    pub(crate) parsed: Vec<ParsedSample>,
+    pub(crate) headers: Vec<StagedHeader>,
+    /// Canonical labels and bound texts of `parsed`.
+    arena: Vec<u8>,
+    scratch: Vec<u8>,
+    last: Option<StepRef>,
+    /// Where the order of the body is not the one remembered.
+    pub(crate) links: Vec<(StepRef, StepRef)>,
+}
+
+/// The instance of the first sample, whose shape the body is followed along.
+#[derive(Debug)]
+pub(crate) struct Primary {
+    /// `None`: not seen before.
+    pub(crate) instance: Option<Arc<Instance>>,
+    pub(crate) shape: Arc<Shape>,
+    pub(crate) generation: u32,
+}
 
 #[derive(Debug)]
-pub struct Stager {}
-impl Sink for Stager {
-    fn next_header_len(&self) -> usize { 0 }
-    fn follow_header(&mut self, _: &[u8]) -> bool { false }
-    fn header(&mut self, _: Option<&[u8]>, _: &FamilyHeader<'_>) -> Result<(), Problem> { Ok(()) }
-    fn next_sample_len(&self) -> usize { 0 }
-    fn is_next_sample(&self, _: &[u8]) -> bool { false }
-    fn value(&mut self, _: f64) {}
-    fn sample(&mut self, _: Option<&[u8]>, _: &mut SampleParts<'_>, _: f64) -> Result<(), Problem> { Ok(()) }
-    fn mark(&self) -> Mark { Mark { known: 0, parsed: 0, headers: 0 } }
-    fn rewind(&mut self, _: Mark) {}
+pub(crate) struct StagedHeader {
+    pub(crate) facts: Arc<Facts>,
+    /// Hash and length of the raw bytes, when they may be remembered.
+    pub(crate) raw: Option<(u64, u32)>,
+    /// Its index in the primary's shape.
+    pub(crate) remembered: u16,
+}
+
+#[derive(Debug)]
+pub(crate) struct ParsedSample {
+    pub(crate) header: u32,
+    pub(crate) writer: u32,
+    pub(crate) role: Role,
+    /// The sample's name carries the family's suffix.
+    pub(crate) suffixed: bool,
+    pub(crate) value: f64,
+    labels: (u32, u32),
+    /// Of a bucket or quantile.
+    pub(crate) bound: f64,
+    bound_text: (u32, u32),
+    pub(crate) wish: Option<Aggregation>,
+    pub(crate) raw_hash: u64,
+    /// 0: not to be remembered.
+    pub(crate) raw_len: u16,
+}
+
+impl StagedHeader {
+    /// The instance has not pushed it in this spelling before.
+    pub(crate) fn is_unremembered(&self) -> bool {
+        self.remembered == NO_HEADER
+    }
+}
+
+impl ParsedSample {
+    /// Whether the family's values carry its suffix, where this sample tells.
+    pub(crate) fn suffixed_for_family(&self) -> Option<bool> {
+        (self.role == Role::Value).then_some(self.suffixed)
+    }
+}
+
+impl<'s> Stager<'s> {
+    pub(crate) fn new(store: &'s Store, meta: &PushMeta<'_>, forgetful: bool) -> Stager<'s> {
+        Stager {
+            store,
+            settings: store.settings(),
+            temporality: meta.temporality,
+            has_sequence: meta.sequence.is_some(),
+            forgetful: forgetful || meta.temporality == Some(Temporality::Delta),
+            writers: Vec::new(),
+            other_writers: Map::with_hasher(store.seed().clone()),
+            primary: None,
+            cursor: NO_STEP,
+            header: NO_HEADER,
+            open: None,
+            known: Vec::new(),
+            parsed: Vec::new(),
+            headers: Vec::new(),
+            arena: Vec::new(),
+            scratch: Vec::new(),
+            last: None,
+            links: Vec::new(),
+        }
+    }
+
+    pub(crate) fn labels_of(&self, sample: &ParsedSample) -> &[u8] {
+        self.arena.get(range(sample.labels)).unwrap_or_default()
+    }
+
+    pub(crate) fn bound_text_of(&self, sample: &ParsedSample) -> &str {
+        let text = self.arena.get(range(sample.bound_text)).unwrap_or_default();
+        std::str::from_utf8(text).unwrap_or_default()
+    }
+
+    #[inline]
+    fn hash(&self, raw: &[u8]) -> u64 {
+        let mut hasher = self.store.seed().build_hasher();
+        hasher.write(raw);
+        hasher.finish()
+    }
+
+    /// The step at the cursor if it belongs to the open header.
+    #[inline]
+    fn next_step(&self) -> Option<(u64, u16)> {
+        let shape = &self.primary.as_ref()?.shape;
+        let step = shape.step(self.cursor)?;
+        if step.header != self.header {
+            return None;
+        }
+        Some((shape.hash_of(self.cursor)?, step.len))
+    }
+
+    /// Notes the order of the body: `step` came after the last one.
+    fn came(&mut self, step: StepRef) {
+        if let Some(last) = self.last {
+            let expected = match last {
+                StepRef::Known(at) => self
+                    .primary
+                    .as_ref()
+                    .and_then(|p| p.shape.step(at))
+                    .map(|s| StepRef::Known(s.next)),
+                StepRef::New(at) => Some(StepRef::New(at + 1)),
+            };
+            if expected != Some(step) {
+                self.links.push((last, step));
+            }
+        }
+        self.last = Some(step);
+    }
+
+    /// The staged header of the open family, made from what is remembered when need be.
+    fn open_header(&mut self) -> Option<u32> {
+        if self.open.is_none() {
+            let shape = &self.primary.as_ref()?.shape;
+            let known = shape.header(self.header)?;
+            let staged = StagedHeader {
+                facts: Arc::clone(&known.facts),
+                raw: Some((known.hash, known.len)),
+                remembered: self.header,
+            };
+            self.open = Some(self.stage_header(staged));
+        }
+        self.open
+    }
+
+    fn stage_header(&mut self, header: StagedHeader) -> u32 {
+        self.headers.push(header);
+        u32::try_from(self.headers.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// The index of the writer that the sample names, the first one becoming the primary.
+    fn writer(&mut self, sample: &SampleParts<'_>) -> Result<u32, ProblemKind> {
+        let id = writer_id(sample, &self.settings.instance_labels);
+        let known = match self.writers.first() {
+            Some(first) if **first == *id => Some(0),
+            Some(_) => self.other_writers.get(&*id).copied(),
+            None => None,
+        };
+        let writer = match known {
+            Some(writer) => writer,
+            None if self.has_sequence && !self.writers.is_empty() => {
+                return Err(ProblemKind::SeveralIds);
+            }
+            None => {
+                let next = self.writers.len();
+                self.writers.push(id.as_ref().into());
+                if next > 0 {
+                    self.other_writers.insert(id.as_ref().into(), next);
+                }
+                next
+            }
+        };
+        if self.primary.is_none() {
+            self.choose_primary(&id);
+        }
+        Ok(u32::try_from(writer).unwrap_or(u32::MAX))
+    }
+
+    fn choose_primary(&mut self, id: &str) {
+        let found = if self.forgetful { None } else { self.store.find_instance(id) };
+        let mut primary = Primary { instance: None, shape: Arc::default(), generation: 0 };
+        if let Some(instance) = found {
+            let body = instance.body.lock();
+            if body.state == State::Live {
+                primary.shape = Arc::clone(&body.shape);
+                primary.generation = body.generation;
+                drop(body);
+                primary.instance = Some(instance);
+            }
+        }
+        if let Some(staged) = self.open.and_then(|at| self.headers.get_mut(at as usize))
+            && let Some((hash, len)) = staged.raw
+            && let Some(known) = primary.shape.find_header(hash, len as usize)
+        {
+            staged.remembered = known;
+            self.header = known;
+        }
+        self.known.reserve(primary.shape.len().min(4096));
+        self.primary = Some(primary);
+    }
+
+    /// Takes the sample as known when its raw bytes are remembered.
+    fn look_up(&mut self, raw_hash: u64, raw_len: usize, value: f64) -> bool {
+        let Some(primary) = &self.primary else { return false };
+        if self.header == NO_HEADER {
+            return false;
+        }
+        let Some(step) = primary.shape.find(raw_hash, raw_len, self.header) else { return false };
+        let Some(found) = primary.shape.step(step).copied() else { return false };
+        self.known.push((found.position, value));
+        self.came(StepRef::Known(step));
+        self.cursor = found.next;
+        true
+    }
+
+    fn stage(
+        &mut self,
+        header: u32,
+        writer: u32,
+        raw: Option<(u64, u16)>,
+        sample: &mut SampleParts<'_>,
+        value: f64,
+    ) -> Result<(), Problem> {
+        let Some(staged) = self.headers.get(header as usize) else { return Ok(()) };
+        let facts = Arc::clone(&staged.facts);
+        let name: &str = sample.name.as_deref().unwrap_or(&facts.name);
+        let (role, suffixed, header, raw) = match role_of(facts.metric_type, facts.base(), name) {
+            Some(role) => (role, name.len() > facts.base().len(), header, raw),
+            None => {
+                let by_rule = type_by_rule(&self.settings, name);
+                let stray = Facts::stray(name, facts.temporality, by_rule);
+                let suffixed = name.len() > stray.base().len();
+                let staged =
+                    StagedHeader { facts: Arc::new(stray), raw: None, remembered: NO_HEADER };
+                (Role::Value, suffixed, self.stage_header(staged), None)
+            }
+        };
+        let facts = match self.headers.get(header as usize) {
+            Some(staged) => Arc::clone(&staged.facts),
+            None => facts,
+        };
+        // A stray sample of a composite type by rule has no parts: it stays out of the merge rules.
+        let wish = self.wish(&facts, sample)?;
+        let (bound, bound_text) = self.bound(role, sample)?;
+        let labels = self.canonical(role, sample)?;
+        if writer != ACCUMULATOR {
+            let next = u32::try_from(self.parsed.len()).unwrap_or(u32::MAX);
+            self.came(StepRef::New(next));
+        }
+        let (raw_hash, raw_len) = raw.unwrap_or((0, 0));
+        self.parsed.push(ParsedSample {
+            header,
+            writer,
+            role,
+            suffixed,
+            value,
+            labels,
+            bound,
+            bound_text,
+            wish,
+            raw_hash,
+            raw_len,
+        });
+        Ok(())
+    }
+
+    /// The function that the sample's `_aggregate` label, else its family, asks for.
+    fn wish(
+        &self,
+        facts: &Facts,
+        sample: &SampleParts<'_>,
+    ) -> Result<Option<Aggregation>, Problem> {
+        let label = sample.labels.iter().position(|(name, _)| name == "_aggregate");
+        let Some(at) = label else { return Ok(facts.aggregation) };
+        let text = sample.labels.get(at).map_or("", |(_, value)| value.as_ref());
+        if text.is_empty() {
+            return Ok(facts.aggregation);
+        }
+        let problem = |kind| Problem { kind, label: Some(at) };
+        let wish: Aggregation = text.parse().map_err(|_| problem(ProblemKind::BadAggregation))?;
+        if wish.allowed_for(facts.metric_type) {
+            Ok(Some(wish))
+        } else {
+            Err(problem(ProblemKind::AggregationNotAllowed))
+        }
+    }
+
+    /// The bound of a bucket or quantile, with its text kept in the arena.
+    fn bound(
+        &mut self,
+        role: Role,
+        sample: &SampleParts<'_>,
+    ) -> Result<(f64, (u32, u32)), Problem> {
+        let (label, kind) = match role {
+            Role::Bucket => ("le", ProblemKind::BadBound),
+            Role::Quantile => ("quantile", ProblemKind::BadQuantile),
+            Role::Value | Role::Sum | Role::Count | Role::Created => return Ok((ABSENT, (0, 0))),
+        };
+        let at = sample.labels.iter().position(|(name, _)| name == label);
+        let problem = Problem { kind, label: at };
+        let text = at.and_then(|at| sample.labels.get(at)).map_or("", |(_, v)| v.as_ref());
+        let bound: f64 = text.trim().parse().map_err(|_| problem)?;
+        let legal = match role {
+            Role::Quantile => (0.0..=1.0).contains(&bound),
+            Role::Value | Role::Bucket | Role::Sum | Role::Count | Role::Created => {
+                !bound.is_nan() && bound > f64::NEG_INFINITY
+            }
+        };
+        if !legal {
+            return Err(problem);
+        }
+        // -0 and 0 are one bound.
+        Ok((bound + 0.0, self.keep(text.as_bytes())))
+    }
+
+    /// Sorts the labels without the reserved ones and keeps their canonical bytes.
+    fn canonical(
+        &mut self,
+        role: Role,
+        sample: &mut SampleParts<'_>,
+    ) -> Result<(u32, u32), Problem> {
+        let reserved = &self.settings.instance_labels;
+        let own = match role {
+            Role::Bucket => "le",
+            Role::Quantile => "quantile",
+            Role::Value | Role::Sum | Role::Count | Role::Created => "",
+        };
+        sample.labels.retain(|(name, _)| {
+            name != "_id"
+                && name != "_aggregate"
+                && *name != own
+                && !reserved.iter().any(|r| r == name)
+        });
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let written = LabelSet::write_canonical(&mut sample.labels, &mut scratch);
+        let kept = self.keep(&scratch);
+        self.scratch = scratch;
+        match written {
+            Ok(()) => Ok(kept),
+            Err(error) => Err(Problem { kind: label_problem(error), label: None }),
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> (u32, u32) {
+        let from = u32::try_from(self.arena.len()).unwrap_or(u32::MAX);
+        self.arena.extend_from_slice(bytes);
+        (from, u32::try_from(self.arena.len()).unwrap_or(u32::MAX))
+    }
+
+    fn check_names(&self, sample: &SampleParts<'_>) -> Result<(), Problem> {
+        let limits = &self.settings.limits;
+        let problem = |kind, label| Err(Problem { kind, label });
+        if let Some(name) = &sample.name {
+            if name.is_empty() {
+                return problem(ProblemKind::EmptyName, None);
+            }
+            if name.len() > limits.name_bytes {
+                return problem(ProblemKind::NameTooLong, None);
+            }
+        }
+        if sample.labels.len() > limits.labels_per_series {
+            return problem(ProblemKind::TooManyLabels, None);
+        }
+        for (at, (name, value)) in sample.labels.iter().enumerate() {
+            let kind = if name.is_empty() {
+                ProblemKind::EmptyLabelName
+            } else if name.starts_with("__") {
+                ProblemKind::ReservedLabelName
+            } else if name.len() > limits.label_name_bytes {
+                ProblemKind::LabelNameTooLong
+            } else if value.len() > limits.label_value_bytes {
+                ProblemKind::LabelValueTooLong
+            } else if sample.labels.iter().take(at).any(|(other, _)| other == name) {
+                ProblemKind::DuplicateLabel
+            } else {
+                continue;
+            };
+            return problem(kind, Some(at));
+        }
+        Ok(())
+    }
+}
+
+fn range((from, to): (u32, u32)) -> Range<usize> {
+    from as usize..to as usize
+}
+
+fn label_problem(error: LabelSetError) -> ProblemKind {
+    match error {
+        LabelSetError::DuplicateName => ProblemKind::DuplicateLabel,
+        LabelSetError::TooLong => ProblemKind::LabelValueTooLong,
+        LabelSetError::EmptyName => ProblemKind::EmptyLabelName,
+    }
+}
+
+/// The id of a sample's writer: `_id`, and the configured instance labels that it has.
+fn writer_id<'a>(sample: &'a SampleParts<'_>, instance_labels: &[String]) -> Cow<'a, str> {
+    let value = |wanted: &str| {
+        sample.labels.iter().find(|(name, _)| name == wanted).map_or("", |(_, v)| v.as_ref())
+    };
+    let id = value("_id");
+    if instance_labels.is_empty() {
+        return Cow::Borrowed(id);
+    }
+    let mut joined = id.to_owned();
+    for label in instance_labels {
+        let value = value(label);
+        if !value.is_empty() {
+            if !joined.is_empty() {
+                joined.push(',');
+            }
+            joined.push_str(label);
+            joined.push('=');
+            joined.push_str(value);
+        }
+    }
+    Cow::Owned(joined)
+}
+
+/// One NaN for all, so that none can be taken for the absent value.
+#[inline]
+fn canonical_value(value: f64) -> f64 {
+    if value.is_nan() { f64::NAN } else { value }
+}
+
+impl Sink for Stager<'_> {
+    #[inline]
+    fn next_header_len(&self) -> usize {
+        let Some(primary) = &self.primary else { return 0 };
+        match primary.shape.step(self.cursor).map(|s| s.header) {
+            Some(header) if header != self.header => {
+                primary.shape.header(header).map_or(0, |h| h.len as usize)
+            }
+            Some(_) | None => 0,
+        }
+    }
+
+    #[inline]
+    fn follow_header(&mut self, raw: &[u8]) -> bool {
+        let Some(primary) = &self.primary else { return false };
+        let Some(step) = primary.shape.step(self.cursor) else { return false };
+        let header = step.header;
+        let hash = self.hash(raw);
+        if primary.shape.header(header).is_none_or(|h| h.hash != hash) {
+            return false;
+        }
+        self.header = header;
+        self.open = None;
+        true
+    }
+
+    fn header(&mut self, raw: Option<&[u8]>, header: &FamilyHeader<'_>) -> Result<(), Problem> {
+        let limits = &self.settings.limits;
+        let problem = |kind| Err(Problem { kind, label: None });
+        if header.name.is_empty() {
+            return problem(ProblemKind::EmptyName);
+        }
+        if header.name.len() > limits.name_bytes {
+            return problem(ProblemKind::NameTooLong);
+        }
+        if header.help.len() > limits.help_bytes {
+            return problem(ProblemKind::HelpTooLong);
+        }
+        self.header = NO_HEADER;
+        self.open = None;
+        let raw = match raw {
+            Some(raw) if !self.forgetful && header.temporality == Temporality::Cumulative => {
+                u32::try_from(raw.len()).ok().map(|len| (self.hash(raw), len))
+            }
+            Some(_) | None => None,
+        };
+        if let (Some((hash, len)), Some(primary)) = (raw, &self.primary)
+            && let Some(known) = primary.shape.find_header(hash, len as usize)
+        {
+            self.header = known;
+            return Ok(());
+        }
+        let by_rule = type_by_rule(&self.settings, &header.name);
+        let metric_type = effective_type(header.metric_type, &header.name, by_rule);
+        if let Some(wish) = header.aggregation
+            && !wish.allowed_for(metric_type)
+        {
+            return problem(ProblemKind::AggregationNotAllowed);
+        }
+        let mut facts = Facts::new(header, metric_type);
+        facts.temporality = self.temporality.unwrap_or(facts.temporality);
+        let staged = StagedHeader { facts: Arc::new(facts), raw, remembered: NO_HEADER };
+        self.open = Some(self.stage_header(staged));
+        Ok(())
+    }
+
+    #[inline]
+    fn next_sample_len(&self) -> usize {
+        self.next_step().map_or(0, |(_, len)| usize::from(len))
+    }
+
+    #[inline]
+    fn is_next_sample(&self, raw: &[u8]) -> bool {
+        self.next_step().is_some_and(|(hash, _)| hash == self.hash(raw))
+    }
+
+    #[inline]
+    fn value(&mut self, value: f64) {
+        let Some(step) = self.primary.as_ref().and_then(|p| p.shape.step(self.cursor)) else {
+            return;
+        };
+        let (position, next) = (step.position, step.next);
+        self.known.push((position, canonical_value(value)));
+        if let Some(StepRef::New(_)) = self.last {
+            self.came(StepRef::Known(self.cursor));
+        } else {
+            self.last = Some(StepRef::Known(self.cursor));
+        }
+        self.cursor = next;
+    }
+
+    fn sample(
+        &mut self,
+        raw: Option<&[u8]>,
+        sample: &mut SampleParts<'_>,
+        value: f64,
+    ) -> Result<(), Problem> {
+        let value = canonical_value(value);
+        let whole = |kind| Problem { kind, label: None };
+        let delta = self
+            .open
+            .and_then(|at| self.headers.get(at as usize))
+            .is_some_and(|h| h.facts.temporality == Temporality::Delta);
+        let writer = if delta {
+            if !value.is_finite() {
+                return Err(whole(ProblemKind::BadDelta));
+            }
+            ACCUMULATOR
+        } else {
+            self.writer(sample).map_err(whole)?
+        };
+        let raw = match raw {
+            Some(raw) if writer == 0 && !self.forgetful => {
+                u16::try_from(raw.len()).ok().map(|len| (self.hash(raw), len))
+            }
+            Some(_) | None => None,
+        };
+        if let Some((hash, len)) = raw
+            && self.look_up(hash, usize::from(len), value)
+        {
+            return Ok(());
+        }
+        self.check_names(sample)?;
+        let Some(header) = self.open_header() else { return Ok(()) };
+        self.stage(header, writer, raw, sample, value)
+    }
+
+    fn mark(&self) -> Mark {
+        Mark { known: self.known.len(), parsed: self.parsed.len(), headers: self.headers.len() }
+    }
+
+    fn rewind(&mut self, mark: Mark) {
+        self.known.truncate(mark.known);
+        self.parsed.truncate(mark.parsed);
+        self.headers.truncate(mark.headers);
+        self.links.clear();
+        self.last = None;
+        self.cursor = NO_STEP;
+        self.header = NO_HEADER;
+        self.open = None;
+    }
 }

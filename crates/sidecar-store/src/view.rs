@@ -89,8 +89,11 @@ pub struct Matcher {
 impl Selector {
     pub fn matches(&self, sample_name: &str, labels: &LabelSet) -> bool {
         self.matchers.iter().all(|m| {
-            let value =
-                if m.label == "__name__" { sample_name } else { labels.get(&m.label).unwrap_or("") };
+            let value = if m.label == "__name__" {
+                sample_name
+            } else {
+                labels.get(&m.label).unwrap_or("")
+            };
             (value == m.value) != m.negated
         })
     }

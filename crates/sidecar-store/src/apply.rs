@@ -1,0 +1,713 @@
+//! The commit of a push that touches shared state: something new, a return, a restart, a final
+//! push, a writer without an id, deltas. Under the catalog lock, in push order: first everything
+//! is checked (`draft.rs`), then what passed is written.
+
+use crate::catalog::{Catalog, ForgottenId, same_bounds};
+use crate::draft::{Declared, Draft, Drafter, FamilyDraft, FamilyRef, scalar_kind};
+use crate::group::{Group, GroupState};
+use crate::instance::{
+    Body, Held, Instance, Kind, Stamp, State, Target, WriterRole, duration_tenths, repeated, tenths,
+};
+use crate::maps::Map;
+use crate::outcome::{Outcome, PushMeta, Reason, Refused};
+use crate::settings::{Settings, UnknownPast};
+use crate::shape::{HeaderStep, NO_HEADER, Shape, StepRef};
+use crate::stager::{ACCUMULATOR, Stager};
+use crate::store::Store;
+use crate::values::{GroupWrite, Manner};
+use sidecar_model::{Aggregation, Temporality, Tick};
+use std::sync::Arc;
+
+/// What a commit came to.
+#[derive(Debug)]
+pub(crate) enum Commit {
+    Done(Outcome),
+    /// Positions moved since the body was decoded: decode again.
+    Moved,
+}
+
+/// A staged push on its way into the store, with the catalog locked.
+pub(crate) struct Apply<'a> {
+    store: &'a Store,
+    catalog: &'a mut Catalog,
+    stager: Stager<'a>,
+    settings: Arc<Settings>,
+    meta: &'a PushMeta<'a>,
+    now: Tick,
+    outcome: Outcome,
+    declared: Declared,
+    removed_families: bool,
+}
+
+impl<'a> Apply<'a> {
+    pub(crate) fn run(
+        store: &'a Store,
+        catalog: &'a mut Catalog,
+        stager: Stager<'a>,
+        meta: &'a PushMeta<'a>,
+        now: Tick,
+    ) -> Commit {
+        let settings = store.settings();
+        if !Arc::ptr_eq(&settings, &stager.settings) || stager.has_moved() {
+            return Commit::Moved;
+        }
+        let mut apply = Apply {
+            store,
+            catalog,
+            stager,
+            settings,
+            meta,
+            now,
+            outcome: Outcome::default(),
+            declared: Declared::default(),
+            removed_families: false,
+        };
+        if apply.is_late() {
+            store.counters.late_pushes.add(1);
+            return Commit::Done(Outcome { late: true, ..Outcome::default() });
+        }
+        if (meta.strict || apply.settings.strict) && apply.withhold() {
+            return Commit::Done(apply.outcome);
+        }
+        apply.all_writers();
+        Commit::Done(apply.outcome)
+    }
+
+    // ---- before anything is written
+
+    /// A repeated or overtaken push, or one of an epoch that has ended.
+    fn is_late(&self) -> bool {
+        let (Some(sequence), Some(id)) = (self.meta.sequence, self.stager.writers.first()) else {
+            return false;
+        };
+        let behind = |known: &Option<(Box<str>, u64)>, ended: bool| {
+            known
+                .as_ref()
+                .is_some_and(|(epoch, n)| **epoch == *sequence.epoch && (ended || sequence.n <= *n))
+        };
+        if let Some(instance) = self.store.find_instance(id) {
+            let body = instance.body.lock();
+            return behind(&body.sequence, body.ended);
+        }
+        self.catalog.forgotten.get(&**id).is_some_and(|known| behind(&known.sequence, known.ended))
+    }
+
+    /// Strict: drafts every writer; true, with the refusals noted, when one family is refused.
+    fn withhold(&mut self) -> bool {
+        let mut refusals = Vec::new();
+        for writer in self.writers() {
+            let (_, draft) = self.draft(writer);
+            refusals.extend(draft.refusals(self.catalog));
+        }
+        self.declared.clear();
+        self.note(refusals);
+        self.outcome.withheld = !self.outcome.refused.is_empty();
+        self.outcome.withheld
+    }
+
+    fn writers(&self) -> Vec<u32> {
+        let mut writers: Vec<u32> =
+            (0..u32::try_from(self.stager.writers.len()).unwrap_or(u32::MAX)).collect();
+        if self.stager.parsed.iter().any(|s| s.writer == ACCUMULATOR) {
+            writers.push(ACCUMULATOR);
+        }
+        writers
+    }
+
+    fn draft(&mut self, writer: u32) -> (Arc<Instance>, Draft) {
+        let instance = self.instance_of(writer);
+        let known = if writer == 0 { self.stager.known.as_slice() } else { &[] };
+        let mut body = instance.body.lock();
+        let full = body.state == State::New
+            && instance.role == WriterRole::Identified
+            && self.catalog.live_instances >= self.settings.limits.instances as u64;
+        let mut draft = Drafter {
+            stager: &self.stager,
+            catalog: self.catalog,
+            settings: &self.settings,
+            declared: &mut self.declared,
+            role: instance.role,
+            writer,
+        }
+        .draft(&mut body, known);
+        drop(body);
+        if full {
+            draft.refuse_all(&Reason::InstanceLimit);
+        }
+        (instance, draft)
+    }
+
+    /// The writer's instance; an unknown one is made but not yet registered.
+    fn instance_of(&self, writer: u32) -> Arc<Instance> {
+        if writer == ACCUMULATOR {
+            return Arc::clone(&self.store.accumulator);
+        }
+        let id = self.stager.writers.get(writer as usize).map_or("", |id| id);
+        let role = if id.is_empty() { WriterRole::Anonymous } else { WriterRole::Identified };
+        self.store.find_instance(id).unwrap_or_else(|| Arc::new(Instance::new(id, role)))
+    }
+
+    fn note(&mut self, refusals: Vec<(String, Reason)>) {
+        for (family, reason) in refusals {
+            if !self.outcome.refused.iter().any(|r| r.family == family) {
+                self.outcome.refused.push(Refused { family, reason });
+            }
+        }
+    }
+
+    // ---- the commit
+
+    fn all_writers(&mut self) {
+        let sequence = self.store.next_sequence();
+        let ttl = self.meta.ttl.map_or(0, duration_tenths);
+        let stamp = Stamp { sequence, written: tenths(self.now), ttl };
+        for writer in self.writers() {
+            let (instance, draft) = self.draft(writer);
+            let refusals = draft.refusals(self.catalog);
+            self.note(refusals);
+            if !draft.is_empty() {
+                self.commit(writer, &instance, draft, stamp);
+            }
+        }
+        self.store.counters.duplicate_samples.add(self.outcome.duplicates);
+    }
+
+    fn commit(&mut self, writer: u32, instance: &Arc<Instance>, draft: Draft, stamp: Stamp) {
+        let mut body = instance.body.lock();
+        let entered = self.enter(instance, &mut body, stamp);
+        let families = self.take_families(instance, &mut body, &draft);
+        let mut writes = self.place(instance, &mut body, &draft, &families);
+        self.outcome.duplicates += repeated(&writes.scalars, body.positions());
+        self.outcome.samples += writes.scalars.len() as u64;
+        self.outcome.samples += draft.groups.iter().map(|g| g.samples).sum::<u64>();
+        self.outcome.samples += writes.ignored;
+        if stamp.ttl > 0 && body.ttls.is_empty() {
+            body.ttls = vec![0; body.positions()];
+        }
+        let new_epoch = self.is_new_epoch(&body);
+        let manner =
+            Manner { role: instance.role, stamp, new_epoch, returns: entered == Entered::Back };
+        let takes_baseline = entered == Entered::Baseline;
+        let catalog = &*self.catalog;
+        let past = (self.settings.unknown_past, entered, self.meta.sequence.is_some());
+        let baseline: Vec<bool> = families_baseline(catalog, &body, past);
+        let is_baseline =
+            |at: u32| takes_baseline || baseline.get(at as usize).copied().unwrap_or(false);
+        let findings =
+            body.write_all(catalog, &writes.scalars, &writes.groups, manner, &is_baseline);
+        self.store.counters.resets.add(findings.resets);
+        self.store.counters.non_finite_sums.add(draft.non_finite_sums);
+        self.store.counters.shared_ids.add(u64::from(findings.proved_shared));
+        body.heard = body.heard.max(self.now);
+        body.ttl = self.meta.ttl;
+        body.ended = false;
+        body.gauge_due = Tick::default();
+        if let Some(sequence) = self.meta.sequence {
+            body.sequence = Some((sequence.epoch.into(), sequence.n));
+        }
+        if writer == 0 && instance.role != WriterRole::Accumulator {
+            self.remember(&mut body, &mut writes);
+        }
+        self.purge(instance, &mut body);
+        if self.meta.is_final && instance.role == WriterRole::Identified {
+            body.ended = true;
+            drop(body);
+            self.store.depart_instance(self.catalog, instance, self.now);
+            if self.meta.sequence.is_some() {
+                self.store.fold_instance(self.catalog, instance, self.now);
+            }
+        }
+    }
+
+    fn is_new_epoch(&self, body: &Body) -> bool {
+        match (self.meta.sequence, &body.sequence) {
+            (Some(pushed), Some((epoch, _))) => *pushed.epoch != **epoch,
+            (Some(_), None) | (None, _) => false,
+        }
+    }
+
+    /// Registers a new instance, brings a departed one back.
+    fn enter(&mut self, instance: &Arc<Instance>, body: &mut Body, stamp: Stamp) -> Entered {
+        match body.state {
+            State::Live | State::Gone => return Entered::WasHere,
+            State::New | State::Departed { .. } => {}
+        }
+        let returns = matches!(body.state, State::Departed { .. });
+        body.state = State::Live;
+        body.heard = self.now;
+        if instance.role == WriterRole::Accumulator {
+            return Entered::New;
+        }
+        body.arrival = stamp.sequence;
+        body.slot = Some(self.catalog.take_slot());
+        self.catalog.live_instances += 1;
+        if returns {
+            self.catalog.departed_instances -= 1;
+            self.store.counters.resumes.add(1);
+            self.hold_again(body);
+            return Entered::Back;
+        }
+        self.store.register(instance);
+        if instance.role == WriterRole::Anonymous {
+            return Entered::New;
+        }
+        match self.catalog.forgotten.remove(&*instance.id) {
+            Some(known) => self.entered_again(&known),
+            None if self.meta.sequence.is_some_and(|s| s.acked > 0) => Entered::Baseline,
+            None => Entered::New,
+        }
+    }
+
+    /// An id that is known while its values are forgotten: a new epoch counts in full.
+    fn entered_again(&self, known: &ForgottenId) -> Entered {
+        match (&known.sequence, self.meta.sequence) {
+            (Some((epoch, _)), Some(pushed)) if **epoch != *pushed.epoch => Entered::New,
+            (Some(_) | None, _) => Entered::Baseline,
+        }
+    }
+
+    /// A returning instance holds again what it ever wrote and is still there.
+    fn hold_again(&mut self, body: &mut Body) {
+        body.held.retain(|held| self.catalog.families.contains_key(&held.family));
+        for held in &mut body.held {
+            held.wish = None;
+            if let Some(family) = self.catalog.families.get_mut(&held.family) {
+                family.holders += 1;
+            }
+        }
+    }
+
+    /// Makes and holds the drafted families; their ids, `None` for the refused.
+    fn take_families(
+        &mut self,
+        instance: &Instance,
+        body: &mut Body,
+        draft: &Draft,
+    ) -> Vec<Option<u32>> {
+        let mut ids = Vec::with_capacity(draft.families.len());
+        for family in &draft.families {
+            if family.refused.is_some() {
+                ids.push(None);
+                continue;
+            }
+            let id = family.existing.unwrap_or_else(|| self.make_family(family, body));
+            self.hold(body, id);
+            self.describe(id, family);
+            ids.push(Some(id));
+        }
+        let process_start = |f: &FamilyDraft| &*f.base == "process_start_time_seconds";
+        if instance.role == WriterRole::Identified && draft.families.iter().any(process_start) {
+            body.start_time = None;
+        }
+        ids
+    }
+
+    fn make_family(&mut self, family: &FamilyDraft, body: &mut Body) -> u32 {
+        for id in &family.leaving {
+            self.catalog.remove_family(*id);
+            body.held.retain(|held| held.family != *id);
+            self.removed_families = true;
+        }
+        let FamilyDraft { metric_type, base, suffixed, .. } = family;
+        self.catalog.add_family(*metric_type, base, *suffixed, &self.settings, self.now)
+    }
+
+    fn hold(&mut self, body: &mut Body, id: u32) {
+        if let Err(at) = body.held.binary_search_by_key(&id, |h| h.family) {
+            body.held.insert(at, Held { family: id, wish: None });
+            if let Some(family) = self.catalog.families.get_mut(&id) {
+                family.holders += 1;
+            }
+        }
+    }
+
+    /// Help and unit of a header in a spelling that is new.
+    fn describe(&mut self, id: u32, draft: &FamilyDraft) {
+        let header = &self.stager.headers[draft.header as usize];
+        if !header.is_unremembered() {
+            return;
+        }
+        let facts = Arc::clone(&header.facts);
+        let Some(family) = self.catalog.families.get_mut(&id) else { return };
+        let mut changed = false;
+        if !facts.help.is_empty() && *facts.help != *family.help {
+            family.help = (*facts.help).into();
+            changed = true;
+        }
+        if !facts.unit.is_empty() && *facts.unit != *family.unit {
+            family.unit = (*facts.unit).into();
+            changed = true;
+        }
+        if changed {
+            self.catalog.touch(id);
+        }
+    }
+
+    fn wish(&mut self, body: &mut Body, id: u32, wish: Option<Aggregation>) {
+        let Some(function) = wish else { return };
+        let Ok(at) = body.held.binary_search_by_key(&id, |h| h.family) else { return };
+        if body.held[at].wish.is_some_and(|(_, known)| known == function) {
+            return;
+        }
+        let Some(family) = self.catalog.families.get(&id) else { return };
+        let before = family.function();
+        if !family.wishes.is_empty() && before != function {
+            self.store.counters.aggregation_conflicts.add(1);
+        }
+        if body.held[at].wish.is_some() {
+            return;
+        }
+        let number = self.catalog.number_wish();
+        body.held[at].wish = Some((number, function));
+        if let Some(family) = self.catalog.families.get_mut(&id) {
+            family.wishes.insert(number, function);
+            if family.function() != before {
+                self.catalog.touch(id);
+            }
+        }
+    }
+
+    // ---- positions
+
+    /// Finds or makes a position for everything that is to be written.
+    fn place(
+        &mut self,
+        instance: &Instance,
+        body: &mut Body,
+        draft: &Draft,
+        families: &[Option<u32>],
+    ) -> Writes {
+        let mut writes = Writes {
+            scalars: draft.known.clone(),
+            groups: Vec::new(),
+            placed: vec![u32::MAX; self.stager.parsed.len()],
+            ignored: 0,
+        };
+        body.reserve(
+            draft.scalars.len() + draft.groups.iter().map(|g| g.parts.len()).sum::<usize>(),
+        );
+        let identified = instance.role == WriterRole::Identified;
+        let mut last_wish: Option<(u32, Option<Aggregation>)> = None;
+        for scalar in &draft.scalars {
+            let Some(id) = families.get(scalar.family).copied().flatten() else { continue };
+            let (value, wish) = {
+                let sample = &self.stager.parsed[scalar.parsed];
+                (sample.value, sample.wish)
+            };
+            if last_wish != Some((id, wish)) {
+                self.wish(body, id, wish);
+                last_wish = Some((id, wish));
+            }
+            let position = match scalar.position {
+                Some(known) => known,
+                None => self.scalar_position(body, draft, scalar, id, identified),
+            };
+            writes.placed[scalar.parsed] = position;
+            writes.scalars.push((position, value));
+        }
+        for group in &draft.groups {
+            self.place_group(body, &mut writes, group, families, instance.role);
+        }
+        for created in &draft.created {
+            let family = families.get(created.family).copied().flatten();
+            self.place_created(body, &mut writes, created.parsed, family);
+        }
+        writes
+    }
+
+    fn scalar_position(
+        &mut self,
+        body: &mut Body,
+        draft: &Draft,
+        scalar: &crate::draft::ScalarDraft,
+        id: u32,
+        identified: bool,
+    ) -> u32 {
+        let sample = &self.stager.parsed[scalar.parsed];
+        let labels = self.stager.labels_of(sample);
+        let series = self.catalog.intern_series(id, labels, &self.settings);
+        let family = &draft.families[scalar.family];
+        let target = Target::new(scalar_kind(family.metric_type), series);
+        // The same series twice in one push has its position by now.
+        if body.positions() > 0
+            && let Some(known) = body.find(target)
+        {
+            return known;
+        }
+        let position = body.add_position(target);
+        if &*family.base == "process_start_time_seconds" && labels.is_empty() {
+            body.start_time = Some(position);
+        }
+        self.catalog.contributions += 1;
+        self.catalog.add_ref(series, identified);
+        position
+    }
+
+    fn place_group(
+        &mut self,
+        body: &mut Body,
+        writes: &mut Writes,
+        draft: &crate::draft::GroupDraft,
+        families: &[Option<u32>],
+        role: WriterRole,
+    ) {
+        let known = draft.group.filter(|at| {
+            let group = &body.groups[*at as usize];
+            group.state == GroupState::Live && same_bounds(&group.bounds, &draft.bounds)
+        });
+        let group = match known {
+            Some(group) => group,
+            None => match self.new_group(body, draft, families, role) {
+                Some(group) => group,
+                None => return,
+            },
+        };
+        let entry = &mut body.groups[group as usize];
+        entry.pushed_parts = draft.pushed_parts;
+        for (parsed, part) in &draft.parsed {
+            writes.placed[*parsed] = entry.first + part;
+        }
+        if let FamilyRef::Drafted(family) = draft.family
+            && let (Some(id), Some(labels_of)) =
+                (families.get(family).copied().flatten(), draft.labels_of)
+        {
+            let wish = self.stager.parsed[labels_of].wish;
+            self.wish(body, id, wish);
+        }
+        let entry = &body.groups[group as usize];
+        let parts = crate::catalog::spread_parts(&draft.bounds, &draft.parts, &entry.bounds);
+        writes.groups.push(GroupWrite { group, parts });
+    }
+
+    /// A group with other bounds than the instance's, or the first of its series.
+    fn new_group(
+        &mut self,
+        body: &mut Body,
+        draft: &crate::draft::GroupDraft,
+        families: &[Option<u32>],
+        role: WriterRole,
+    ) -> Option<u32> {
+        let (family, series) = match (draft.family, draft.group) {
+            (_, Some(group)) => {
+                let series = body.groups[group as usize].series;
+                (self.catalog.series[series as usize].family, series)
+            }
+            (FamilyRef::Drafted(at), None) => {
+                let id = families.get(at).copied().flatten()?;
+                let sample = &self.stager.parsed[draft.labels_of?];
+                let labels = self.stager.labels_of(sample);
+                (id, self.catalog.intern_series(id, labels, &self.settings))
+            }
+            (FamilyRef::Known(_), None) => return None,
+        };
+        let metric_type = self.catalog.families.get(&family)?.metric_type;
+        let old = body.group_of.get(&series).copied();
+        let accumulates = role == WriterRole::Accumulator;
+        let mut bounds = Arc::clone(&draft.bounds);
+        if let (Some(old), true) = (old, accumulates) {
+            bounds = crate::catalog::union(&body.groups[old as usize].bounds, &bounds);
+            if same_bounds(&bounds, &body.groups[old as usize].bounds) {
+                return Some(old);
+            }
+        }
+        let bounds = self.catalog.join_bounds(series, &bounds);
+        let first = u32::try_from(body.positions()).unwrap_or(u32::MAX);
+        let index = u32::try_from(body.groups.len()).unwrap_or(u32::MAX);
+        let len = bounds.len() + 2;
+        for _ in 0..len {
+            body.add_position(Target::new(Kind::Part, index));
+        }
+        self.catalog.contributions += len as u64;
+        self.catalog.add_ref(series, role == WriterRole::Identified);
+        body.groups.push(Group {
+            series,
+            first,
+            bounds,
+            metric_type,
+            pushed_parts: draft.pushed_parts,
+            state: GroupState::Live,
+        });
+        body.group_of.insert(series, index);
+        if let Some(old) = old {
+            if accumulates {
+                body.move_bases(old, index);
+            } else {
+                let new_epoch = self.is_new_epoch(body);
+                body.retire_group(old, &draft.parts, new_epoch);
+            }
+        }
+        Some(index)
+    }
+
+    /// A creation time belongs to the value with the same labels; without one it says nothing.
+    fn place_created(
+        &mut self,
+        body: &mut Body,
+        writes: &mut Writes,
+        parsed: usize,
+        family: Option<u32>,
+    ) {
+        let sample = &self.stager.parsed[parsed];
+        let value = sample.value;
+        let series =
+            family.and_then(|id| self.catalog.find_series(id, self.stager.labels_of(sample)));
+        let dated = series.and_then(|series| {
+            let scalar = body.find(Target::new(Kind::Cumulative, series));
+            scalar.or_else(|| {
+                body.group_of.get(&series).map(|group| body.groups[*group as usize].first)
+            })
+        });
+        let Some(dated) = dated else {
+            writes.ignored += 1;
+            return;
+        };
+        let target = Target::new(Kind::Created, dated);
+        let position = body.find(target).unwrap_or_else(|| {
+            self.catalog.contributions += 1;
+            body.add_position(target)
+        });
+        writes.placed[parsed] = position;
+        writes.scalars.push((position, value));
+    }
+
+    // ---- what is remembered for next time
+
+    fn remember(&mut self, body: &mut Body, writes: &mut Writes) {
+        if let Some(primary) = &mut self.stager.primary {
+            // Only when nobody else reads the shape it can be grown in place.
+            primary.shape = Arc::default();
+        }
+        if body.shape.is_bloated(body.positions()) {
+            body.shape = Arc::default();
+            body.generation = body.generation.wrapping_add(1);
+            return;
+        }
+        let wanted = self.stager.parsed.iter().filter(|s| s.raw_len > 0).count();
+        if wanted == 0 && self.stager.links.is_empty() {
+            return;
+        }
+        let shape = Arc::make_mut(&mut body.shape);
+        shape.reserve(wanted);
+        let mut headers: Map<u32, u16> = Map::default();
+        let mut steps = vec![u32::MAX; self.stager.parsed.len()];
+        for (at, sample) in self.stager.parsed.iter().enumerate() {
+            let position = writes.placed[at];
+            if sample.raw_len == 0 || sample.writer != 0 || position == u32::MAX {
+                continue;
+            }
+            let header = *headers
+                .entry(sample.header)
+                .or_insert_with(|| remember_header(&self.stager, self.store, shape, sample.header));
+            if header == NO_HEADER {
+                continue;
+            }
+            let known = shape.find(sample.raw_hash, usize::from(sample.raw_len), header);
+            steps[at] = known
+                .unwrap_or_else(|| shape.add(sample.raw_hash, sample.raw_len, position, header));
+        }
+        let step_of = |step: StepRef| match step {
+            StepRef::Known(at) => at,
+            StepRef::New(at) => steps.get(at as usize).copied().unwrap_or(u32::MAX),
+        };
+        for (from, to) in &self.stager.links {
+            shape.link(step_of(*from), step_of(*to));
+        }
+    }
+
+    /// Positions of families that gave way, and replaced groups, go.
+    fn purge(&mut self, instance: &Instance, body: &mut Body) {
+        let replaced = body.groups.iter().any(|g| g.state == GroupState::Dead);
+        if !self.removed_families && !replaced {
+            return;
+        }
+        let gone: Vec<bool> =
+            (0..body.positions()).map(|at| counts_nowhere(self.catalog, body, at)).collect();
+        let identified = instance.role == WriterRole::Identified;
+        body.compact(self.catalog, identified, |_, at| gone[at]);
+    }
+}
+
+/// The position's family gave way, or its group was replaced.
+fn counts_nowhere(catalog: &Catalog, body: &Body, at: usize) -> bool {
+    let target = body.targets[at];
+    let series = match target.kind() {
+        Kind::Gauge | Kind::Cumulative => target.index(),
+        Kind::Part => {
+            let group = &body.groups[target.index() as usize];
+            if group.state == GroupState::Dead {
+                return true;
+            }
+            group.series
+        }
+        Kind::Created => return false,
+    };
+    catalog.family_of(series).is_none()
+}
+
+fn remember_header(stager: &Stager<'_>, store: &Store, shape: &mut Shape, header: u32) -> u16 {
+    let Some(staged) = stager.headers.get(header as usize) else { return NO_HEADER };
+    let Some((hash, len)) = staged.raw else { return NO_HEADER };
+    if staged.facts.temporality == Temporality::Delta {
+        return NO_HEADER;
+    }
+    let facts = store.intern_facts(&staged.facts);
+    shape.add_header(HeaderStep { hash, len, facts })
+}
+
+/// By position: its first value counts for nothing because a rule says so of unknown pasts.
+fn families_baseline(
+    catalog: &Catalog,
+    body: &Body,
+    (default, entered, has_sequence): (UnknownPast, Entered, bool),
+) -> Vec<bool> {
+    let by_rule = catalog.families.values().any(|f| f.rules.unknown_past.is_some());
+    let unset = default == UnknownPast::Full && !by_rule;
+    if unset || entered != Entered::New || has_sequence {
+        return Vec::new();
+    }
+    let of = |series: u32| {
+        catalog.family_of(series).and_then(|(_, f)| f.rules.unknown_past).unwrap_or(default)
+            == UnknownPast::Baseline
+    };
+    body.targets
+        .iter()
+        .map(|target| match target.kind() {
+            Kind::Gauge | Kind::Cumulative => of(target.index()),
+            Kind::Part => of(body.groups[target.index() as usize].series),
+            Kind::Created => false,
+        })
+        .collect()
+}
+
+/// How the writer stood when the push came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entered {
+    WasHere,
+    New,
+    /// New here, but what it has was counted before: only growth counts.
+    Baseline,
+    /// It had departed.
+    Back,
+}
+
+/// What is to be written, and where parsed samples went.
+struct Writes {
+    scalars: Vec<(u32, f64)>,
+    groups: Vec<GroupWrite>,
+    /// Position by parsed sample; `u32::MAX`: none.
+    placed: Vec<u32>,
+    /// Samples that are taken but say nothing.
+    ignored: u64,
+}
+
+impl Draft {
+    fn refuse_all(&mut self, reason: &Reason) {
+        for family in &mut self.families {
+            family.refused.get_or_insert_with(|| reason.clone());
+        }
+        self.scalars.clear();
+        self.groups.clear();
+        self.created.clear();
+        self.known.clear();
+    }
+}

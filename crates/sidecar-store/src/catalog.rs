@@ -1,0 +1,551 @@
+//! The shared directory: families, series as pushed, merged series, who owns which sample name,
+//! and what departed instances have counted. Changed under one lock, in push order.
+
+use crate::family::{Family, FamilyRules, owned_names};
+use crate::instance::tenths;
+use crate::maps::{Map, Seed};
+use crate::outcome::Reason;
+use crate::settings::Settings;
+use hashbrown::HashTable;
+use sidecar_model::{Bound, LabelSet, MetricType, Tick, Total};
+use std::collections::BTreeSet;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+/// No merged series: dropped by a rule, or the family is gone.
+pub(crate) const NOT_MERGED: u32 = u32::MAX;
+/// The family of a series whose family is gone.
+pub(crate) const NO_FAMILY: u32 = u32::MAX;
+
+#[derive(Debug)]
+pub(crate) struct Series {
+    pub(crate) family: u32,
+    /// As pushed, without the reserved labels.
+    pub(crate) labels: LabelSet,
+    /// Contributions, and one for a departed total.
+    refs: u32,
+    /// Latest write of a contribution that the retain pass saw, in tenths of a second.
+    pub(crate) written: u32,
+}
+
+/// What is exposed as one: the series that are equal after `drop_labels`.
+#[derive(Debug)]
+pub(crate) struct Merged {
+    pub(crate) family: u32,
+    pub(crate) labels: LabelSet,
+    series: u32,
+    /// Contributions of instances with an id, and departed totals.
+    pub(crate) identified: u32,
+    /// Of a histogram or summary: all bounds that contributors have.
+    pub(crate) bounds: Option<Arc<[Bound]>>,
+}
+
+/// What forgotten instances have counted in one series.
+#[derive(Clone, Debug)]
+pub(crate) enum Folded {
+    Scalar(Total),
+    /// Parts as in a group: one for each bound, sum, count.
+    Composite {
+        bounds: Arc<[Bound]>,
+        parts: Vec<Total>,
+    },
+}
+
+/// An id whose values are forgotten but which is still known.
+#[derive(Clone, Debug)]
+pub(crate) struct ForgottenId {
+    pub(crate) since: Tick,
+    pub(crate) sequence: Option<(Box<str>, u64)>,
+    /// Its last push was final: that epoch does not come back.
+    pub(crate) ended: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    pub(crate) seed: Seed,
+    pub(crate) families: Map<u32, Family>,
+    next_family: u32,
+    /// Sample and family names, as written and as escaped, to the family that prints them.
+    owners: Map<Box<str>, u32>,
+    pub(crate) series: Vec<Series>,
+    /// Merged series by series; apart from `series` because a collect runs over it.
+    pub(crate) merged_of: Vec<u32>,
+    free_series: Vec<u32>,
+    pub(crate) merged: Vec<Merged>,
+    free_merged: Vec<u32>,
+    pub(crate) folded: Map<u32, Folded>,
+    pub(crate) forgotten: Map<Box<str>, ForgottenId>,
+    taken_slots: BTreeSet<u32>,
+    next_wish: u64,
+    /// Positions of all instances together.
+    pub(crate) contributions: u64,
+    /// Changes with every change of a family, of its series, or of its function.
+    pub(crate) version: u64,
+    pub(crate) live_instances: u64,
+    pub(crate) departed_instances: u64,
+}
+
+impl Catalog {
+    pub(crate) fn new(seed: Seed) -> Catalog {
+        Catalog {
+            families: Map::with_hasher(seed.clone()),
+            next_family: 0,
+            owners: Map::with_hasher(seed.clone()),
+            series: Vec::new(),
+            merged_of: Vec::new(),
+            free_series: Vec::new(),
+            merged: Vec::new(),
+            free_merged: Vec::new(),
+            folded: Map::with_hasher(seed.clone()),
+            forgotten: Map::with_hasher(seed.clone()),
+            taken_slots: BTreeSet::new(),
+            next_wish: 0,
+            contributions: 0,
+            version: 1,
+            live_instances: 0,
+            departed_instances: 0,
+            seed,
+        }
+    }
+
+    // ---- slots and wishes
+
+    /// The lowest slot that nobody has.
+    pub(crate) fn take_slot(&mut self) -> u32 {
+        let mut lowest = 0;
+        for taken in &self.taken_slots {
+            if *taken != lowest {
+                break;
+            }
+            lowest += 1;
+        }
+        self.taken_slots.insert(lowest);
+        lowest
+    }
+
+    pub(crate) fn free_slot(&mut self, slot: Option<u32>) {
+        if let Some(slot) = slot {
+            self.taken_slots.remove(&slot);
+        }
+    }
+
+    pub(crate) fn number_wish(&mut self) -> u64 {
+        self.next_wish += 1;
+        self.next_wish
+    }
+
+    /// The family's layout or function changed.
+    pub(crate) fn touch(&mut self, family: u32) {
+        self.version += 1;
+        let version = self.version;
+        if let Some(family) = self.families.get_mut(&family) {
+            family.version = version;
+        }
+    }
+
+    // ---- families
+
+    pub(crate) fn owner(&self, name: &str) -> Option<u32> {
+        self.owners.get(name).copied()
+    }
+
+    /// The family with this base name.
+    pub(crate) fn family_named(&self, base: &str) -> Option<u32> {
+        let id = self.owner(base)?;
+        self.families.get(&id).filter(|f| &*f.base == base).map(|_| id)
+    }
+
+    /// Which families would have to go for a new one with these names, or who is in the way.
+    pub(crate) fn make_way(
+        &self,
+        metric_type: MetricType,
+        base: &str,
+        suffixed: bool,
+        in_the_way: impl Fn(u32, &Family) -> bool,
+    ) -> Result<Vec<u32>, Reason> {
+        let mut leaving = Vec::new();
+        for name in owned_names(metric_type, base, suffixed) {
+            let Some(id) = self.owner(&name) else { continue };
+            let Some(family) = self.families.get(&id) else { continue };
+            if !in_the_way(id, family) {
+                if !leaving.contains(&id) {
+                    leaving.push(id);
+                }
+                continue;
+            }
+            return Err(if &*family.base == base && family.metric_type != metric_type {
+                Reason::TypeConflict { held: family.metric_type, pushed: metric_type }
+            } else {
+                Reason::NameConflict { name, owner: family.base.to_string() }
+            });
+        }
+        Ok(leaving)
+    }
+
+    pub(crate) fn add_family(
+        &mut self,
+        metric_type: MetricType,
+        base: &str,
+        suffixed: bool,
+        settings: &Settings,
+        now: Tick,
+    ) -> u32 {
+        let id = self.next_family;
+        self.next_family += 1;
+        for name in owned_names(metric_type, base, suffixed) {
+            self.owners.insert(name.into(), id);
+        }
+        let rules = FamilyRules::of(settings, metric_type, base);
+        self.families.insert(id, Family::new(base, metric_type, suffixed, rules, now));
+        self.touch(id);
+        id
+    }
+
+    /// The family ends: its series, departed totals and names are free. Contributions that still
+    /// point at its series count nowhere.
+    pub(crate) fn remove_family(&mut self, id: u32) {
+        let Some(family) = self.families.remove(&id) else { return };
+        self.version += 1;
+        for name in owned_names(family.metric_type, &family.base, family.suffixed) {
+            if self.owner(&name) == Some(id) {
+                self.owners.remove(&*name);
+            }
+        }
+        for series in family.series.iter().copied().collect::<Vec<_>>() {
+            self.unmerge(series);
+            self.series[series as usize].family = NO_FAMILY;
+            if self.folded.remove(&series).is_some() {
+                self.unref(series);
+            } else {
+                self.free_if_unused(series);
+            }
+        }
+    }
+
+    pub(crate) fn family_of(&self, series: u32) -> Option<(u32, &Family)> {
+        let id = self.series.get(series as usize)?.family;
+        self.families.get(&id).map(|family| (id, family))
+    }
+
+    // ---- series
+
+    pub(crate) fn find_series(&self, family: u32, canonical: &[u8]) -> Option<u32> {
+        let hash = self.seed.hash_one(canonical);
+        let table = &self.families.get(&family)?.series;
+        table.find(hash, |s| self.series[*s as usize].labels.as_bytes() == canonical).copied()
+    }
+
+    /// The series, which is new when it has no contribution yet. It holds no reference: add one.
+    pub(crate) fn intern_series(
+        &mut self,
+        family: u32,
+        canonical: &[u8],
+        settings: &Settings,
+    ) -> u32 {
+        if let Some(known) = self.find_series(family, canonical) {
+            return known;
+        }
+        let labels = LabelSet::from_canonical(canonical);
+        let entry = Series { family, labels, refs: 0, written: 0 };
+        let id = match self.free_series.pop() {
+            Some(id) => {
+                self.series[id as usize] = entry;
+                id
+            }
+            None => {
+                self.series.push(entry);
+                self.merged_of.push(NOT_MERGED);
+                u32::try_from(self.series.len() - 1).unwrap_or(NOT_MERGED)
+            }
+        };
+        let (seed, series) = (&self.seed, &self.series);
+        if let Some(family) = self.families.get_mut(&family) {
+            family.series.insert_unique(seed.hash_one(canonical), id, |s| {
+                seed.hash_one(series[*s as usize].labels.as_bytes())
+            });
+        }
+        self.merge(id, settings);
+        id
+    }
+
+    pub(crate) fn add_ref(&mut self, series: u32, identified: bool) {
+        self.series[series as usize].refs += 1;
+        if identified && let Some(merged) = self.merged_mut(series) {
+            merged.identified += 1;
+        }
+    }
+
+    pub(crate) fn drop_ref(&mut self, series: u32, identified: bool) {
+        if identified && let Some(merged) = self.merged_mut(series) {
+            merged.identified = merged.identified.saturating_sub(1);
+        }
+        self.unref(series);
+    }
+
+    fn unref(&mut self, series: u32) {
+        let entry = &mut self.series[series as usize];
+        entry.refs = entry.refs.saturating_sub(1);
+        self.free_if_unused(series);
+    }
+
+    pub(crate) fn free_if_unused(&mut self, series: u32) {
+        let entry = &mut self.series[series as usize];
+        if entry.refs > 0 {
+            return;
+        }
+        let family = entry.family;
+        let labels = std::mem::replace(&mut entry.labels, LabelSet::empty());
+        if let Some(family) = self.families.get_mut(&family) {
+            let hash = self.seed.hash_one(labels.as_bytes());
+            if let Ok(found) = family.series.find_entry(hash, |s| *s == series) {
+                found.remove();
+            }
+        }
+        self.unmerge(series);
+        self.series[series as usize].family = NO_FAMILY;
+        self.free_series.push(series);
+    }
+
+    /// Adds to the series' departed total.
+    pub(crate) fn fold(&mut self, series: u32, share: Folded, now: Tick) {
+        if self.series[series as usize].family == NO_FAMILY {
+            return;
+        }
+        self.mark_written(series, tenths(now));
+        match self.folded.get_mut(&series) {
+            Some(total) => total.add(&share),
+            None => {
+                self.folded.insert(series, share);
+                self.add_ref(series, true);
+            }
+        }
+    }
+
+    /// Notes a write for the retain pass.
+    pub(crate) fn mark_written(&mut self, series: u32, written: u32) {
+        if let Some(entry) = self.series.get_mut(series as usize) {
+            entry.written = entry.written.max(written);
+        }
+    }
+
+    pub(crate) fn remove_folded(&mut self, series: u32) {
+        if self.folded.remove(&series).is_some() {
+            self.drop_ref(series, true);
+        }
+    }
+
+    // ---- merged series
+
+    pub(crate) fn merged_id(&self, series: u32) -> Option<u32> {
+        self.merged_of.get(series as usize).copied().filter(|m| *m != NOT_MERGED)
+    }
+
+    pub(crate) fn merged_mut(&mut self, series: u32) -> Option<&mut Merged> {
+        let id = self.merged_id(series)?;
+        self.merged.get_mut(id as usize)
+    }
+
+    /// Another series counts into the same merged series, or a departed total is there: an
+    /// anonymous value is in company.
+    pub(crate) fn has_company(&self, series: u32) -> bool {
+        self.merged_id(series).is_some_and(|m| self.merged[m as usize].identified > 0)
+    }
+
+    /// Finds or makes the merged series that `series` counts into.
+    pub(crate) fn merge(&mut self, series: u32, settings: &Settings) {
+        let family_id = self.series[series as usize].family;
+        let Some(family) = self.families.get(&family_id) else { return };
+        let labels = &self.series[series as usize].labels;
+        let Some(labels) = family.merged_labels(labels, settings) else {
+            self.merged_of[series as usize] = NOT_MERGED;
+            return;
+        };
+        let merged = match family.find_merged(&self.seed, &self.merged, &labels) {
+            Some(id) => id,
+            None => self.add_merged(family_id, labels),
+        };
+        self.merged[merged as usize].series += 1;
+        self.merged_of[series as usize] = merged;
+    }
+
+    fn add_merged(&mut self, family: u32, labels: LabelSet) -> u32 {
+        let hash = self.seed.hash_one(labels.as_bytes());
+        let entry = Merged { family, labels, series: 0, identified: 0, bounds: None };
+        let id = match self.free_merged.pop() {
+            Some(id) => {
+                self.merged[id as usize] = entry;
+                id
+            }
+            None => {
+                self.merged.push(entry);
+                u32::try_from(self.merged.len() - 1).unwrap_or(NOT_MERGED)
+            }
+        };
+        let (seed, merged) = (&self.seed, &self.merged);
+        if let Some(family) = self.families.get_mut(&family)
+            && let Some(table) = &mut family.merged_by_labels
+        {
+            table.insert_unique(hash, id, |m: &u32| {
+                seed.hash_one(merged[*m as usize].labels.as_bytes())
+            });
+        }
+        self.touch(family);
+        id
+    }
+
+    fn unmerge(&mut self, series: u32) {
+        let Some(id) = self.merged_id(series) else { return };
+        self.merged_of[series as usize] = NOT_MERGED;
+        let merged = &mut self.merged[id as usize];
+        merged.series = merged.series.saturating_sub(1);
+        if merged.series > 0 {
+            return;
+        }
+        let family = merged.family;
+        let hash = self.seed.hash_one(merged.labels.as_bytes());
+        if let Some(family) = self.families.get_mut(&family)
+            && let Some(table) = &mut family.merged_by_labels
+            && let Ok(found) = table.find_entry(hash, |m| *m == id)
+        {
+            found.remove();
+        }
+        let merged = &mut self.merged[id as usize];
+        merged.family = NO_FAMILY;
+        merged.labels = LabelSet::empty();
+        merged.bounds = None;
+        merged.identified = 0;
+        self.free_merged.push(id);
+        self.touch(family);
+    }
+
+    /// Makes sure that the merged series knows these bounds; returns them shared when they are
+    /// all it knows.
+    pub(crate) fn join_bounds(&mut self, series: u32, bounds: &Arc<[Bound]>) -> Arc<[Bound]> {
+        let Some(merged) = self.merged_mut(series) else { return Arc::clone(bounds) };
+        let family = merged.family;
+        let joined = match &merged.bounds {
+            Some(known) if same_bounds(known, bounds) => return Arc::clone(known),
+            Some(known) => union(known, bounds),
+            None => Arc::clone(bounds),
+        };
+        let grew = merged.bounds.as_ref().is_none_or(|known| known.len() != joined.len());
+        merged.bounds = Some(joined);
+        if grew {
+            self.touch(family);
+        }
+        Arc::clone(bounds)
+    }
+
+    /// Applies new rules: families that change type end, all others merge anew.
+    pub(crate) fn apply_rules(&mut self, settings: &Settings) {
+        self.merged.clear();
+        self.free_merged.clear();
+        self.merged_of.fill(NOT_MERGED);
+        for family in self.families.values_mut() {
+            family.rules = FamilyRules::of(settings, family.metric_type, &family.base);
+            family.merged_by_labels = None;
+        }
+        let ids: Vec<u32> = self.families.keys().copied().collect();
+        for id in ids {
+            self.touch(id);
+            let Some(family) = self.families.get_mut(&id) else { continue };
+            if family.drops_labels(settings) {
+                family.merged_by_labels = Some(HashTable::new());
+            }
+            let series: Vec<u32> = family.series.iter().copied().collect();
+            for series in series {
+                self.merge(series, settings);
+            }
+        }
+        let folded: Vec<(u32, Option<Arc<[Bound]>>)> =
+            self.folded.iter().map(|(series, folded)| (*series, folded.bounds())).collect();
+        for (series, bounds) in folded {
+            if let Some(merged) = self.merged_mut(series) {
+                merged.identified += 1;
+            }
+            if let Some(bounds) = bounds {
+                self.join_bounds(series, &bounds);
+            }
+        }
+    }
+}
+
+impl Folded {
+    pub(crate) fn bounds(&self) -> Option<Arc<[Bound]>> {
+        match self {
+            Folded::Scalar(_) => None,
+            Folded::Composite { bounds, .. } => Some(Arc::clone(bounds)),
+        }
+    }
+
+    fn add(&mut self, other: &Folded) {
+        match (&mut *self, other) {
+            (Folded::Scalar(total), Folded::Scalar(more)) => total.add_total(*more),
+            (Folded::Composite { bounds, parts }, Folded::Composite { bounds: b, parts: p }) => {
+                if !same_bounds(bounds, b) {
+                    let joined = union(bounds, b);
+                    *parts = placed(bounds, parts, &joined);
+                    *bounds = joined;
+                }
+                for (part, more) in parts.iter_mut().zip(placed(b, p, bounds)) {
+                    part.add_total(more);
+                }
+            }
+            (Folded::Scalar(_), Folded::Composite { .. })
+            | (Folded::Composite { .. }, Folded::Scalar(_)) => {}
+        }
+    }
+}
+
+/// Parts as pushed, at their places among the bounds of a group that has them all.
+pub(crate) fn spread_parts(from: &Arc<[Bound]>, parts: &[f64], to: &Arc<[Bound]>) -> Vec<f64> {
+    if same_bounds(from, to) {
+        return parts.to_vec();
+    }
+    let mut out = vec![sidecar_model::ABSENT; to.len() + 2];
+    for (at, part) in parts.iter().enumerate() {
+        if let Some(out) = place(from, at, to).and_then(|place| out.get_mut(place)) {
+            *out = *part;
+        }
+    }
+    out
+}
+
+/// The parts of a composite with the bounds `from`, placed at their own bounds among `to`.
+fn placed(from: &[Bound], parts: &[Total], to: &[Bound]) -> Vec<Total> {
+    let mut out = vec![Total::ZERO; to.len() + 2];
+    for (at, part) in parts.iter().enumerate() {
+        if let Some(place) = place(from, at, to)
+            && let Some(out) = out.get_mut(place)
+        {
+            out.add_total(*part);
+        }
+    }
+    out
+}
+
+/// Where part `at` of a composite with the bounds `from` stands among the parts of one with the
+/// bounds `to`.
+pub(crate) fn place(from: &[Bound], at: usize, to: &[Bound]) -> Option<usize> {
+    match from.get(at) {
+        Some(bound) => to.binary_search_by(|b| b.value.total_cmp(&bound.value)).ok(),
+        None => Some(to.len() + (at - from.len())),
+    }
+}
+
+pub(crate) fn same_bounds(a: &Arc<[Bound]>, b: &Arc<[Bound]>) -> bool {
+    Arc::ptr_eq(a, b)
+        || (a.len() == b.len()
+            && a.iter().zip(b.iter()).all(|(a, b)| a.value.total_cmp(&b.value).is_eq()))
+}
+
+/// All bounds of both, each with the text it first arrived with.
+pub(crate) fn union(known: &[Bound], more: &[Bound]) -> Arc<[Bound]> {
+    let mut all: Vec<Bound> = known.to_vec();
+    for bound in more {
+        if let Err(at) = all.binary_search_by(|b| b.value.total_cmp(&bound.value)) {
+            all.insert(at, bound.clone());
+        }
+    }
+    all.into()
+}

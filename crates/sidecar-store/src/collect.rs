@@ -1,0 +1,388 @@
+//! The scrape's side: every contribution exactly once into its merged series, then the results in
+//! exposition order. Holds the catalog for reading, so that instances neither leave nor come back
+//! meanwhile, and each instance only while its columns are run over.
+
+use crate::aggregate::{Accumulator, Code, of_list};
+use crate::catalog::{Catalog, Folded, NOT_MERGED, place, same_bounds};
+use crate::family::Family;
+use crate::group::{Group, GroupState};
+use crate::instance::{Body, Instance, Kind, State, WriterRole};
+use crate::layout::Layouts;
+use crate::settings::Settings;
+use crate::store::Store;
+use sidecar_model::{
+    ABSENT, Aggregation, Bound, Exposition, FamilyExposition, MetricType, Tick, Total, is_absent,
+};
+use std::sync::Arc;
+
+/// Buffers and layouts that are kept between collects.
+#[derive(Debug, Default)]
+pub(crate) struct Collector {
+    layouts: Layouts,
+    scalars: Vec<Accumulator>,
+    parts: Vec<Total>,
+    composites: Vec<CompositeCount>,
+    /// Values of functions that need them all: merged series, value.
+    listed: Vec<(u32, f64)>,
+    by_slot: Vec<SlotValue>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct CompositeCount {
+    contributors: u32,
+    live: u32,
+    sums: u32,
+    counts: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct SlotValue {
+    merged: u32,
+    slot: u32,
+    changed: u64,
+    value: f64,
+}
+
+/// How an instance stands while it is run over.
+struct Standing {
+    live: bool,
+    anonymous: bool,
+    arrival: u64,
+    slot: u32,
+}
+
+impl Store {
+    /// One view of everything. Consistent for each instance: never half of one push.
+    pub fn collect(&self, now: Tick) -> Exposition {
+        let mut collector = self.collector.lock();
+        let catalog = self.catalog.read();
+        let settings = self.settings();
+        collector.layouts.refresh(&catalog);
+        collector.reset(&catalog);
+        self.for_each_instance(|instance| collector.scan(&catalog, instance));
+        collector.scan(&catalog, &self.accumulator);
+        collector.add_folded(&catalog);
+        collector.emit(&catalog, &settings, now)
+    }
+}
+
+/// Whether the family is shown at all: somebody live holds it, or has until lately.
+pub(crate) fn is_exposed(family: &Family, settings: &Settings, now: Tick) -> bool {
+    family.holders > 0 || now.since(family.unheld_since) < settings.resume_window
+}
+
+impl Collector {
+    fn reset(&mut self, catalog: &Catalog) {
+        self.scalars.clear();
+        self.scalars.resize(catalog.merged.len(), Accumulator::default());
+        self.parts.clear();
+        self.parts.resize(self.layouts.n_parts, Total::ZERO);
+        self.composites.clear();
+        if self.layouts.n_parts > 0 {
+            self.composites.resize(catalog.merged.len(), CompositeCount::default());
+        }
+        self.listed.clear();
+        self.by_slot.clear();
+    }
+
+    fn scan(&mut self, catalog: &Catalog, instance: &Instance) {
+        let body = instance.body.lock();
+        let live = match body.state {
+            State::Live => true,
+            State::Departed { .. } => false,
+            State::New | State::Gone => return,
+        };
+        let standing = Standing {
+            live,
+            anonymous: instance.role == WriterRole::Anonymous,
+            arrival: body.arrival,
+            slot: body.slot.unwrap_or(u32::MAX),
+        };
+        self.scan_scalars(catalog, &body, &standing);
+        for group in &body.groups {
+            self.add_group(catalog, &body, group, &standing);
+        }
+    }
+
+    fn scan_scalars(&mut self, catalog: &Catalog, body: &Body, standing: &Standing) {
+        for (at, (target, value)) in body.targets.iter().zip(&body.values).enumerate() {
+            let kind = target.kind();
+            let counted = match kind {
+                Kind::Cumulative => true,
+                Kind::Gauge => standing.live,
+                Kind::Part | Kind::Created => false,
+            };
+            if !counted || is_absent(*value) {
+                continue;
+            }
+            let merged = catalog.merged_of[target.index() as usize];
+            if merged == NOT_MERGED {
+                continue;
+            }
+            let code = self.layouts.codes[merged as usize];
+            if !standing.live && !code.keeps_departed() {
+                continue;
+            }
+            let value =
+                if standing.anonymous { held_value(catalog, body, at, merged) } else { *value };
+            let accumulator = &mut self.scalars[merged as usize];
+            if kind == Kind::Cumulative && code.is_sum() {
+                accumulator.add(value);
+                continue;
+            }
+            match code {
+                Code::List => self.listed.push((merged, value)),
+                Code::All => {
+                    let changed = body.changed[at];
+                    self.by_slot.push(SlotValue { merged, slot: standing.slot, changed, value });
+                }
+                Code::Hidden
+                | Code::Sum
+                | Code::SumOfLive
+                | Code::Mean
+                | Code::Min
+                | Code::Max
+                | Code::Count
+                | Code::First
+                | Code::Last
+                | Code::Composite
+                | Code::CompositeOfLive => {
+                    accumulator.take(code, value, body.changed[at], standing.arrival);
+                }
+            }
+        }
+        for (position, base) in &body.bases {
+            let target = body.targets[*position as usize];
+            if target.kind() != Kind::Cumulative {
+                continue;
+            }
+            let merged = catalog.merged_of[target.index() as usize];
+            if merged == NOT_MERGED {
+                continue;
+            }
+            let code = self.layouts.codes[merged as usize];
+            if code.is_sum() && (standing.live || code.keeps_departed()) {
+                self.scalars[merged as usize].add_base(*base);
+            }
+        }
+    }
+
+    fn add_group(&mut self, catalog: &Catalog, body: &Body, group: &Group, standing: &Standing) {
+        if group.state == GroupState::Dead {
+            return;
+        }
+        let Some(merged) = catalog.merged_id(group.series) else { return };
+        let code = self.layouts.codes[merged as usize];
+        let counts = standing.live || (code.keeps_departed() && group.metric_type.is_cumulative());
+        let at = self.layouts.parts_at.get(merged as usize).copied().unwrap_or(u32::MAX);
+        let Some(union) = &catalog.merged[merged as usize].bounds else { return };
+        if !counts || at == u32::MAX || body.values[group.range()].iter().all(|v| is_absent(*v)) {
+            return;
+        }
+        let in_company = standing.anonymous && catalog.merged[merged as usize].identified > 0;
+        let values = if in_company { &body.peaks } else { &body.values };
+        let is_summary = group.metric_type == MetricType::Summary;
+        let same = same_bounds(&group.bounds, union);
+        for (part, position) in group.range().enumerate() {
+            let place = if same { Some(part) } else { place(&group.bounds, part, union) };
+            let Some(place) = place else { continue };
+            let total = &mut self.parts[at as usize + place];
+            let value = values.get(position).copied().unwrap_or(ABSENT);
+            if is_summary && part < group.sum_at() {
+                if standing.live && !is_absent(value) {
+                    *total = Total::from_value(value);
+                }
+                continue;
+            }
+            if !is_absent(value) {
+                total.add(value);
+            }
+            if !body.bases.is_empty()
+                && let Some(base) = u32::try_from(position).ok().and_then(|p| body.bases.get(&p))
+            {
+                total.add_total(*base);
+            }
+        }
+        let range = group.range();
+        let present = |part: usize| u32::from(!is_absent(values[range.start + part]));
+        let counted = &mut self.composites[merged as usize];
+        counted.contributors += 1;
+        counted.live += u32::from(standing.live && group.state == GroupState::Live);
+        counted.sums += present(group.sum_at());
+        counted.counts += present(group.count_at());
+    }
+
+    fn add_folded(&mut self, catalog: &Catalog) {
+        for (series, folded) in &catalog.folded {
+            let Some(merged) = catalog.merged_id(*series) else { continue };
+            if !self.layouts.codes[merged as usize].keeps_departed() {
+                continue;
+            }
+            match folded {
+                Folded::Scalar(total) => self.scalars[merged as usize].add_share(*total),
+                Folded::Composite { bounds, parts } => {
+                    self.add_folded_composite(catalog, merged, bounds, parts);
+                }
+            }
+        }
+    }
+
+    fn add_folded_composite(
+        &mut self,
+        catalog: &Catalog,
+        merged: u32,
+        bounds: &Arc<[Bound]>,
+        parts: &[Total],
+    ) {
+        let at = self.layouts.parts_at.get(merged as usize).copied().unwrap_or(u32::MAX);
+        let Some(union) = &catalog.merged[merged as usize].bounds else { return };
+        if at == u32::MAX {
+            return;
+        }
+        for (part, share) in parts.iter().enumerate() {
+            if let Some(place) = place(bounds, part, union)
+                && !share.is_zero()
+            {
+                self.parts[at as usize + place].add_total(*share);
+            }
+        }
+        let counted = &mut self.composites[merged as usize];
+        counted.contributors += 1;
+        counted.sums += 1;
+        counted.counts += 1;
+    }
+
+    // ---- results
+
+    fn emit(&mut self, catalog: &Catalog, settings: &Settings, now: Tick) -> Exposition {
+        self.listed.sort_unstable_by_key(|(merged, _)| *merged);
+        self.settle_slots();
+        let mut families = Vec::with_capacity(self.layouts.order.len());
+        for id in self.layouts.order.clone() {
+            let Some(family) = catalog.families.get(&id) else { continue };
+            if !is_exposed(family, settings, now) {
+                continue;
+            }
+            let by_slot = family.function() == Aggregation::All;
+            let family = if by_slot {
+                self.emit_by_slot(catalog, settings, id)
+            } else {
+                self.emit_merged(id)
+            };
+            families.extend(family);
+        }
+        Exposition { families }
+    }
+
+    fn emit_merged(&self, family: u32) -> Option<FamilyExposition> {
+        let cached = self.layouts.get(family)?;
+        let n_values = cached.layout.points.iter().map(sidecar_model::Point::len).sum();
+        let mut values = Vec::with_capacity(n_values);
+        for (merged, point) in cached.merged.iter().zip(&cached.layout.points) {
+            let code = self.layouts.codes[*merged as usize];
+            match &point.kind {
+                sidecar_model::PointKind::Scalar if code == Code::List => {
+                    values.push(self.list_result(*merged, cached.function));
+                }
+                sidecar_model::PointKind::Scalar => {
+                    values.push(self.scalars[*merged as usize].result(code));
+                }
+                sidecar_model::PointKind::Histogram(bounds) => {
+                    self.histogram(*merged, bounds.len(), &mut values);
+                }
+                sidecar_model::PointKind::Summary(bounds) => {
+                    self.summary(*merged, bounds.len(), &mut values);
+                }
+            }
+        }
+        Some(FamilyExposition { layout: Arc::clone(&cached.layout), values })
+    }
+
+    fn list_result(&self, merged: u32, function: Aggregation) -> f64 {
+        let from = self.listed.partition_point(|(m, _)| *m < merged);
+        let mut values: Vec<f64> = self
+            .listed
+            .iter()
+            .skip(from)
+            .take_while(|(m, _)| *m == merged)
+            .map(|(_, value)| *value)
+            .collect();
+        of_list(function, &mut values)
+    }
+
+    fn parts_of(&self, merged: u32, len: usize) -> Option<(&[Total], CompositeCount)> {
+        let at = *self.layouts.parts_at.get(merged as usize)? as usize;
+        let counted = *self.composites.get(merged as usize)?;
+        let parts = self.parts.get(at..at + len)?;
+        (counted.contributors > 0).then_some((parts, counted))
+    }
+
+    fn histogram(&self, merged: u32, n_bounds: usize, values: &mut Vec<f64>) {
+        let Some((parts, counted)) = self.parts_of(merged, n_bounds + 2) else {
+            values.resize(values.len() + n_bounds + 1, ABSENT);
+            return;
+        };
+        let mut below = Total::ZERO;
+        for bucket in parts.iter().take(n_bounds) {
+            below.add_total(*bucket);
+            values.push(below.value());
+        }
+        values.push(if counted.sums > 0 { parts[n_bounds].value() } else { ABSENT });
+    }
+
+    fn summary(&self, merged: u32, n_quantiles: usize, values: &mut Vec<f64>) {
+        let Some((parts, counted)) = self.parts_of(merged, n_quantiles + 2) else {
+            values.resize(values.len() + n_quantiles + 2, ABSENT);
+            return;
+        };
+        for quantile in parts.iter().take(n_quantiles) {
+            values.push(if counted.live == 1 { quantile.value() } else { ABSENT });
+        }
+        let shown = |present: u32, part: usize| {
+            if present > 0 { parts[part].value() } else { ABSENT }
+        };
+        values.push(shown(counted.sums, n_quantiles));
+        values.push(shown(counted.counts, n_quantiles + 1));
+    }
+
+    /// One value for each merged series and slot: the one that was news last.
+    fn settle_slots(&mut self) {
+        self.by_slot.sort_unstable_by(|a, b| {
+            (a.merged, a.slot)
+                .cmp(&(b.merged, b.slot))
+                .then(b.changed.cmp(&a.changed))
+                .then(b.value.total_cmp(&a.value))
+        });
+        self.by_slot.dedup_by_key(|v| (v.merged, v.slot));
+    }
+
+    fn emit_by_slot(
+        &mut self,
+        catalog: &Catalog,
+        settings: &Settings,
+        family: u32,
+    ) -> Option<FamilyExposition> {
+        let mut merged = self.layouts.get(family)?.merged.clone();
+        merged.sort_unstable();
+        let mut found: Vec<SlotValue> = Vec::new();
+        for merged in merged {
+            let from = self.by_slot.partition_point(|v| v.merged < merged);
+            let values = self.by_slot.iter().skip(from);
+            found.extend(values.take_while(|v| v.merged == merged));
+        }
+        let keys = found.iter().map(|v| (v.merged, v.slot)).collect();
+        let layout = self.layouts.by_slot(catalog, family, keys, &settings.worker_label)?;
+        let values = layout.order.iter().map(|at| found[*at as usize].value).collect();
+        Some(FamilyExposition { layout: Arc::clone(&layout.layout), values })
+    }
+}
+
+/// An anonymous cumulative value counts with its running maximum while it is in company.
+fn held_value(catalog: &Catalog, body: &Body, at: usize, merged: u32) -> f64 {
+    let cumulative = body.targets[at].kind() == Kind::Cumulative;
+    if cumulative && catalog.merged[merged as usize].identified > 0 {
+        body.peaks.get(at).copied().unwrap_or(body.values[at])
+    } else {
+        body.values[at]
+    }
+}

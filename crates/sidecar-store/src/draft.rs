@@ -1,0 +1,620 @@
+//! The check before the commit: what a push would write for one writer, and what of it must be
+//! refused. Reads the catalog and the instance, changes neither.
+
+use crate::catalog::{Catalog, same_bounds};
+use crate::group::{self, GroupState};
+use crate::instance::{Body, Kind, Target, WriterRole};
+use crate::maps::Map;
+use crate::outcome::Reason;
+use crate::settings::Settings;
+use crate::stager::{ParsedSample, Stager};
+use sidecar_model::{ABSENT, Bound, MetricType, Role};
+use std::sync::Arc;
+
+/// What a push would do for one writer.
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
+    pub(crate) families: Vec<FamilyDraft>,
+    by_name: Map<(Box<str>, MetricType), usize>,
+    pub(crate) scalars: Vec<ScalarDraft>,
+    pub(crate) created: Vec<CreatedDraft>,
+    pub(crate) groups: Vec<GroupDraft>,
+    /// Known positions, without parts of groups and refused families.
+    pub(crate) known: Vec<(u32, f64)>,
+    pub(crate) non_finite_sums: u64,
+    /// Families of known positions that are refused.
+    pub(crate) refused_known: Map<u32, Reason>,
+}
+
+#[derive(Debug)]
+pub(crate) struct FamilyDraft {
+    /// Index of the staged header.
+    pub(crate) header: u32,
+    pub(crate) base: Box<str>,
+    pub(crate) metric_type: MetricType,
+    pub(crate) suffixed: bool,
+    pub(crate) existing: Option<u32>,
+    /// Families that nobody live holds and that give way.
+    pub(crate) leaving: Vec<u32>,
+    /// The whole family is refused.
+    pub(crate) refused: Option<Reason>,
+    /// Some new series are left out.
+    pub(crate) limited: Option<Reason>,
+}
+
+#[derive(Debug)]
+pub(crate) struct ScalarDraft {
+    pub(crate) parsed: usize,
+    pub(crate) family: usize,
+    pub(crate) position: Option<u32>,
+}
+
+#[derive(Debug)]
+pub(crate) struct CreatedDraft {
+    pub(crate) parsed: usize,
+    pub(crate) family: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct GroupDraft {
+    pub(crate) family: FamilyRef,
+    /// The instance's live group of this series.
+    pub(crate) group: Option<u32>,
+    /// A parsed sample that has the labels; `None`: all parts are known.
+    pub(crate) labels_of: Option<usize>,
+    pub(crate) bounds: Arc<[Bound]>,
+    /// Settled: one for each bound, sum, count.
+    pub(crate) parts: Vec<f64>,
+    pub(crate) pushed_parts: u32,
+    /// Parsed samples and the part that each is.
+    pub(crate) parsed: Vec<(usize, u32)>,
+    pub(crate) samples: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FamilyRef {
+    Drafted(usize),
+    Known(u32),
+}
+
+/// A group while its parts are gathered.
+#[derive(Debug)]
+struct Gathered {
+    family: FamilyRef,
+    metric_type: MetricType,
+    group: Option<u32>,
+    labels_of: Option<usize>,
+    parts: Vec<PartDraft>,
+}
+
+#[derive(Clone, Debug)]
+struct PartDraft {
+    role: Role,
+    bound: f64,
+    value: f64,
+    from: PartSource,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum PartSource {
+    Parsed(usize),
+    Known(u32),
+}
+
+/// Families that writers of the same push declare: they do not give way to each other.
+pub(crate) type Declared = Map<Box<str>, (MetricType, bool)>;
+
+pub(crate) struct Drafter<'a> {
+    pub(crate) stager: &'a Stager<'a>,
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) settings: &'a Settings,
+    pub(crate) declared: &'a mut Declared,
+    pub(crate) role: WriterRole,
+    /// Index among the stager's writers.
+    pub(crate) writer: u32,
+}
+
+impl Drafter<'_> {
+    /// `known`: staged positions of this writer; `empty_headers`: families without samples are its.
+    pub(crate) fn draft(&mut self, body: &mut Body, known: &[(u32, f64)]) -> Draft {
+        let mut draft = Draft::default();
+        let mut of_header: Vec<Option<usize>> = vec![None; self.stager.headers.len()];
+        let mut gathered = Gathering::default();
+        for (at, sample) in self.stager.parsed.iter().enumerate() {
+            if sample.writer == self.writer {
+                let family = self.family(&mut draft, &mut of_header, sample, body);
+                self.place(&mut draft, &mut gathered, at, sample, family, body);
+            }
+        }
+        if self.writer == 0 {
+            self.empty_families(&mut draft, &of_header, body);
+        }
+        self.place_known(&mut draft, &mut gathered, known, body);
+        for group in gathered.groups {
+            self.finish_group(&mut draft, group, body);
+        }
+        draft.drop_refused(self.catalog, body);
+        self.find_positions(&mut draft, body);
+        self.limit(&mut draft, body);
+        draft
+    }
+
+    /// The drafted family of a sample, checked against who is there when first met.
+    fn family(
+        &mut self,
+        draft: &mut Draft,
+        of_header: &mut [Option<usize>],
+        sample: &ParsedSample,
+        body: &Body,
+    ) -> usize {
+        if let Some(Some(known)) = of_header.get(sample.header as usize) {
+            let family = &mut draft.families[*known];
+            let other_name = sample.role == Role::Value && family.suffixed != sample.suffixed;
+            if other_name && family.metric_type == MetricType::Counter && family.refused.is_none() {
+                let base = family.base.to_string();
+                family.refused = Some(Reason::NameConflict { name: base.clone(), owner: base });
+            }
+            return *known;
+        }
+        let at = self.add_family(draft, sample.header, sample.suffixed_for_family(), body);
+        if let Some(slot) = of_header.get_mut(sample.header as usize) {
+            *slot = Some(at);
+        }
+        at
+    }
+
+    fn add_family(
+        &mut self,
+        draft: &mut Draft,
+        header: u32,
+        suffixed: Option<bool>,
+        body: &Body,
+    ) -> usize {
+        let facts = &self.stager.headers[header as usize].facts;
+        let base: Box<str> = facts.base().into();
+        let next = draft.families.len();
+        let at = *draft.by_name.entry((base.clone(), facts.metric_type)).or_insert(next);
+        if at != next {
+            return at;
+        }
+        let existing = self.catalog.family_named(&base);
+        let known = existing.and_then(|id| self.catalog.families.get(&id));
+        let suffixed = suffixed.unwrap_or_else(|| {
+            known.map_or(facts.name.len() > base.len(), |family| family.suffixed)
+        });
+        let fits =
+            known.is_some_and(|f| f.metric_type == facts.metric_type && f.suffixed == suffixed);
+        let mut family = FamilyDraft {
+            header,
+            metric_type: facts.metric_type,
+            suffixed,
+            existing: existing.filter(|_| fits),
+            leaving: Vec::new(),
+            refused: None,
+            limited: None,
+            base,
+        };
+        self.check_family(&mut family, body);
+        draft.families.push(family);
+        draft.families.len() - 1
+    }
+
+    fn check_family(&mut self, family: &mut FamilyDraft, body: &Body) {
+        let declared = (family.metric_type, family.suffixed);
+        let before = *self.declared.entry(family.base.clone()).or_insert(declared);
+        if before != declared {
+            family.refused =
+                Some(Reason::TypeConflict { held: before.0, pushed: family.metric_type });
+            return;
+        }
+        if let Some(id) = family.existing {
+            family.refused = self.unit_conflict(id, family.header, body);
+            return;
+        }
+        let in_the_way = |id: u32, other: &crate::family::Family| {
+            let mine = u32::from(holds(body, id));
+            other.holders > mine || self.declared_now(&other.base, family)
+        };
+        let (metric_type, suffixed) = declared;
+        match self.catalog.make_way(metric_type, &family.base, suffixed, in_the_way) {
+            Ok(leaving) => family.leaving = leaving,
+            Err(reason) => family.refused = Some(reason),
+        }
+    }
+
+    /// Another family of the same push has this base name.
+    fn declared_now(&self, base: &str, family: &FamilyDraft) -> bool {
+        base != &*family.base && self.declared.contains_key(base)
+    }
+
+    fn unit_conflict(&self, id: u32, header: u32, body: &Body) -> Option<Reason> {
+        let pushed = &self.stager.headers[header as usize].facts.unit;
+        let family = self.catalog.families.get(&id)?;
+        let others = family.holders > u32::from(holds(body, id));
+        let differs = !pushed.is_empty() && !family.unit.is_empty() && **pushed != *family.unit;
+        (differs && others).then(|| Reason::UnitConflict {
+            held: family.unit.to_string(),
+            pushed: pushed.to_string(),
+        })
+    }
+
+    /// Families that the body names without a sample: they are kept alive.
+    fn empty_families(&mut self, draft: &mut Draft, of_header: &[Option<usize>], body: &Body) {
+        let mut used: Vec<bool> = of_header.iter().map(Option::is_some).collect();
+        for sample in &self.stager.parsed {
+            if let Some(used) = used.get_mut(sample.header as usize) {
+                *used = true;
+            }
+        }
+        let empty: Vec<usize> = (0..used.len())
+            .filter(|at| self.stager.headers[*at].is_unremembered() && !used[*at])
+            .collect();
+        for header in empty {
+            self.add_family(draft, u32::try_from(header).unwrap_or(u32::MAX), None, body);
+        }
+    }
+
+    fn place(
+        &self,
+        draft: &mut Draft,
+        gathered: &mut Gathering,
+        parsed: usize,
+        sample: &ParsedSample,
+        family: usize,
+        body: &Body,
+    ) {
+        let metric_type = draft.families[family].metric_type;
+        match sample.role {
+            Role::Created => draft.created.push(CreatedDraft { parsed, family }),
+            Role::Value => {
+                if metric_type.is_cumulative() && !is_count(sample.value) {
+                    draft.families[family].refused.get_or_insert(Reason::BadValue);
+                }
+                draft.scalars.push(ScalarDraft { parsed, family, position: None });
+            }
+            Role::Bucket | Role::Sum | Role::Count | Role::Quantile => {
+                let series = draft.families[family]
+                    .existing
+                    .and_then(|id| self.catalog.find_series(id, self.stager.labels_of(sample)));
+                let group = series.and_then(|s| body.group_of.get(&s).copied());
+                let labels = self.stager.labels_of(sample);
+                let gathered = gathered.of(FamilyRef::Drafted(family), labels, group, metric_type);
+                gathered.labels_of.get_or_insert(parsed);
+                gathered.parts.push(PartDraft {
+                    role: sample.role,
+                    bound: sample.bound,
+                    value: sample.value,
+                    from: PartSource::Parsed(parsed),
+                });
+            }
+        }
+    }
+
+    fn place_known(
+        &self,
+        draft: &mut Draft,
+        gathered: &mut Gathering,
+        known: &[(u32, f64)],
+        body: &Body,
+    ) {
+        for (position, value) in known {
+            let target = body.targets[*position as usize];
+            match target.kind() {
+                Kind::Cumulative if !is_count(*value) => {
+                    if let Some((family, _)) = self.catalog.family_of(target.index()) {
+                        draft.refused_known.insert(family, Reason::BadValue);
+                    }
+                }
+                Kind::Part => self.gather_known(gathered, target.index(), *position, *value, body),
+                Kind::Cumulative | Kind::Gauge | Kind::Created => {}
+            }
+            if target.kind() != Kind::Part {
+                draft.known.push((*position, *value));
+            }
+        }
+    }
+
+    fn gather_known(
+        &self,
+        gathered: &mut Gathering,
+        index: u32,
+        position: u32,
+        value: f64,
+        body: &Body,
+    ) {
+        let group = &body.groups[index as usize];
+        let Some((family, _)) = self.catalog.family_of(group.series) else { return };
+        let at = (position - group.first) as usize;
+        let role = match group.bounds.get(at) {
+            Some(_) if group.metric_type == MetricType::Summary => Role::Quantile,
+            Some(_) => Role::Bucket,
+            None if at == group.sum_at() => Role::Sum,
+            None => Role::Count,
+        };
+        let bound = group.bounds.get(at).map_or(ABSENT, |b| b.value);
+        let from = PartSource::Known(position);
+        gathered.known(index, FamilyRef::Known(family), group.metric_type).parts.push(PartDraft {
+            role,
+            bound,
+            value,
+            from,
+        });
+    }
+
+    /// Puts the parts in order and settles them; what is not valid refuses its family.
+    fn finish_group(&self, draft: &mut Draft, gathered: Gathered, body: &Body) {
+        let bounds = self.bounds_of(&gathered, body);
+        let (sum_at, count_at) = (bounds.len(), bounds.len() + 1);
+        let mut parts = vec![ABSENT; bounds.len() + 2];
+        let mut parsed = Vec::new();
+        let mut filled = 0;
+        for part in &gathered.parts {
+            let at = match part.role {
+                Role::Sum => sum_at,
+                Role::Count => count_at,
+                Role::Bucket | Role::Quantile | Role::Value | Role::Created => {
+                    let place = bounds.binary_search_by(|b| b.value.total_cmp(&part.bound));
+                    let Ok(at) = place else { continue };
+                    at
+                }
+            };
+            filled += u32::from(sidecar_model::is_absent(parts[at]));
+            parts[at] = part.value;
+            if let PartSource::Parsed(sample) = part.from {
+                parsed.push((sample, u32::try_from(at).unwrap_or(u32::MAX)));
+            }
+        }
+        match group::settle(gathered.metric_type, &mut parts) {
+            Ok(left_out) => draft.non_finite_sums += u64::from(left_out),
+            Err(reason) => {
+                draft.refuse(gathered.family, reason);
+                return;
+            }
+        }
+        draft.groups.push(GroupDraft {
+            family: gathered.family,
+            group: gathered.group,
+            labels_of: gathered.labels_of,
+            bounds,
+            parts,
+            pushed_parts: filled,
+            parsed,
+            samples: gathered.parts.len() as u64,
+        });
+    }
+
+    /// The bounds that the push has, shared with the instance's group when they are the same.
+    fn bounds_of(&self, gathered: &Gathered, body: &Body) -> Arc<[Bound]> {
+        let mut bounds: Vec<Bound> = Vec::new();
+        for part in &gathered.parts {
+            if !matches!(part.role, Role::Bucket | Role::Quantile) {
+                continue;
+            }
+            if let Err(at) = bounds.binary_search_by(|b| b.value.total_cmp(&part.bound)) {
+                bounds.insert(at, Bound { value: part.bound, text: self.bound_text(part, body) });
+            }
+        }
+        let infinite = bounds.last().is_some_and(|b| b.value == f64::INFINITY);
+        if gathered.metric_type != MetricType::Summary && !infinite {
+            bounds.push(Bound { value: f64::INFINITY, text: "+Inf".into() });
+        }
+        let bounds: Arc<[Bound]> = bounds.into();
+        let group = gathered.group.and_then(|at| body.groups.get(at as usize));
+        match group {
+            Some(group)
+                if group.state == GroupState::Live && same_bounds(&group.bounds, &bounds) =>
+            {
+                Arc::clone(&group.bounds)
+            }
+            Some(_) | None => bounds,
+        }
+    }
+
+    fn bound_text(&self, part: &PartDraft, body: &Body) -> Box<str> {
+        match part.from {
+            PartSource::Parsed(at) => {
+                self.stager.parsed.get(at).map_or("", |s| self.stager.bound_text_of(s)).into()
+            }
+            PartSource::Known(position) => {
+                let group = &body.groups[body.targets[position as usize].index() as usize];
+                let at = (position - group.first) as usize;
+                group.bounds.get(at).map_or("", |b| &b.text).into()
+            }
+        }
+    }
+
+    /// Finds the positions that the instance already has for parsed values.
+    fn find_positions(&self, draft: &mut Draft, body: &mut Body) {
+        if body.positions() == 0 {
+            return;
+        }
+        for scalar in &mut draft.scalars {
+            let family = &draft.families[scalar.family];
+            let labels = self.stager.labels_of(&self.stager.parsed[scalar.parsed]);
+            let series = family.existing.and_then(|id| self.catalog.find_series(id, labels));
+            let kind = scalar_kind(family.metric_type);
+            scalar.position = series.and_then(|s| body.find(Target::new(kind, s)));
+        }
+    }
+
+    /// Leaves out new series beyond the limits, a histogram whole.
+    fn limit(&self, draft: &mut Draft, body: &Body) {
+        let limits = &self.settings.limits;
+        let total = usize::try_from(self.catalog.contributions).unwrap_or(usize::MAX);
+        let mut room = limits.series_per_instance.saturating_sub(body.positions());
+        let mut reason = Reason::InstanceSeriesLimit;
+        let left = limits.series.saturating_sub(total);
+        if left < room {
+            (room, reason) = (left, Reason::SeriesLimit);
+        }
+        if room >= draft.scalars.len() + draft.groups.iter().map(|g| g.parts.len()).sum::<usize>() {
+            return;
+        }
+        let Draft { families, scalars, groups, .. } = draft;
+        let mut admit = |family: Option<usize>, needed: usize| {
+            if needed <= room {
+                room -= needed;
+                return true;
+            }
+            if let Some(family) = family.and_then(|at| families.get_mut(at)) {
+                family.limited.get_or_insert(reason.clone());
+            }
+            false
+        };
+        scalars.retain(|s| admit(Some(s.family), usize::from(s.position.is_none())));
+        groups.retain(|g| {
+            let family = match g.family {
+                FamilyRef::Drafted(at) => Some(at),
+                FamilyRef::Known(_) => None,
+            };
+            let same = g.group.and_then(|at| body.groups.get(at as usize));
+            let known = same.is_some_and(|old| same_bounds(&old.bounds, &g.bounds));
+            admit(family, if known { 0 } else { g.parts.len() })
+        });
+    }
+}
+
+pub(crate) fn scalar_kind(metric_type: MetricType) -> Kind {
+    if metric_type == MetricType::Counter { Kind::Cumulative } else { Kind::Gauge }
+}
+
+fn is_count(value: f64) -> bool {
+    value >= 0.0 && value.is_finite()
+}
+
+pub(crate) fn holds(body: &Body, family: u32) -> bool {
+    matches!(body.state, crate::instance::State::Live)
+        && body.held.binary_search_by_key(&family, |h| h.family).is_ok()
+}
+
+impl Draft {
+    fn refuse(&mut self, family: FamilyRef, reason: Reason) {
+        match family {
+            FamilyRef::Drafted(at) => {
+                self.families[at].refused.get_or_insert(reason);
+            }
+            FamilyRef::Known(id) => {
+                self.refused_known.entry(id).or_insert(reason);
+            }
+        }
+    }
+
+    /// Takes out everything of refused families: a family is applied whole or not at all.
+    fn drop_refused(&mut self, catalog: &Catalog, body: &Body) {
+        for family in &mut self.families {
+            let Some(id) = family.existing else { continue };
+            if let Some(reason) = &family.refused {
+                self.refused_known.entry(id).or_insert_with(|| reason.clone());
+            } else if let Some(reason) = self.refused_known.get(&id) {
+                family.refused = Some(reason.clone());
+            }
+        }
+        let (families, refused) = (&self.families, &self.refused_known);
+        let kept = |family: FamilyRef| match family {
+            FamilyRef::Drafted(at) => families[at].refused.is_none(),
+            FamilyRef::Known(id) => !refused.contains_key(&id),
+        };
+        self.scalars.retain(|s| kept(FamilyRef::Drafted(s.family)));
+        self.created.retain(|c| kept(FamilyRef::Drafted(c.family)));
+        self.groups.retain(|g| kept(g.family));
+        if refused.is_empty() {
+            return;
+        }
+        self.known.retain(|(position, _)| {
+            let family = family_of_position(catalog, body, *position);
+            family.is_none_or(|id| !refused.contains_key(&id))
+        });
+    }
+
+    /// Nothing is left to apply.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+            && self.scalars.is_empty()
+            && self.groups.is_empty()
+            && self.families.iter().all(|f| f.refused.is_some())
+    }
+
+    /// What is refused, by family name.
+    pub(crate) fn refusals(&self, catalog: &Catalog) -> Vec<(String, Reason)> {
+        let mut all: Vec<(String, Reason)> = self
+            .families
+            .iter()
+            .filter_map(|f| {
+                let reason = f.refused.as_ref().or(f.limited.as_ref())?;
+                Some((f.base.to_string(), reason.clone()))
+            })
+            .collect();
+        for (id, reason) in &self.refused_known {
+            let Some(family) = catalog.families.get(id) else { continue };
+            if !all.iter().any(|(name, _)| **name == *family.base) {
+                all.push((family.base.to_string(), reason.clone()));
+            }
+        }
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all.dedup_by(|a, b| a.0 == b.0);
+        all
+    }
+}
+
+/// The family that a position's value counts in.
+pub(crate) fn family_of_position(catalog: &Catalog, body: &Body, position: u32) -> Option<u32> {
+    let mut target = *body.targets.get(position as usize)?;
+    if target.kind() == Kind::Created {
+        target = *body.targets.get(target.index() as usize)?;
+    }
+    let series = match target.kind() {
+        Kind::Gauge | Kind::Cumulative => target.index(),
+        Kind::Part => body.groups.get(target.index() as usize)?.series,
+        Kind::Created => return None,
+    };
+    catalog.family_of(series).map(|(id, _)| id)
+}
+
+/// Groups of one push, found by family and labels, or by the instance's group.
+#[derive(Debug, Default)]
+struct Gathering {
+    groups: Vec<Gathered>,
+    by_labels: Map<(usize, Box<[u8]>), usize>,
+    by_group: Map<u32, usize>,
+}
+
+impl Gathering {
+    fn of(
+        &mut self,
+        family: FamilyRef,
+        labels: &[u8],
+        group: Option<u32>,
+        metric_type: MetricType,
+    ) -> &mut Gathered {
+        let drafted = match family {
+            FamilyRef::Drafted(at) => at,
+            FamilyRef::Known(_) => usize::MAX,
+        };
+        let next = self.groups.len();
+        let at = match group {
+            Some(group) => *self.by_group.entry(group).or_insert(next),
+            None => *self.by_labels.entry((drafted, labels.into())).or_insert(next),
+        };
+        self.at(at, family, group, metric_type)
+    }
+
+    fn known(&mut self, group: u32, family: FamilyRef, metric_type: MetricType) -> &mut Gathered {
+        let next = self.groups.len();
+        let at = *self.by_group.entry(group).or_insert(next);
+        self.at(at, family, Some(group), metric_type)
+    }
+
+    fn at(
+        &mut self,
+        at: usize,
+        family: FamilyRef,
+        group: Option<u32>,
+        metric_type: MetricType,
+    ) -> &mut Gathered {
+        if at == self.groups.len() {
+            let parts = Vec::new();
+            self.groups.push(Gathered { family, metric_type, group, labels_of: None, parts });
+        }
+        &mut self.groups[at]
+    }
+}

@@ -1,0 +1,64 @@
+//! Idempotency keys: which pushes are being applied, and what was answered to those that were.
+
+use crate::maps::{Map, Seed};
+use crate::outcome::{KeyState, Outcome};
+use sidecar_model::Tick;
+use std::time::Duration;
+
+#[derive(Debug)]
+pub(crate) struct Keys {
+    known: Map<Box<str>, Key>,
+}
+
+#[derive(Debug)]
+struct Key {
+    body: u64,
+    since: Tick,
+    /// `None`: in flight.
+    outcome: Option<Outcome>,
+}
+
+impl Keys {
+    pub(crate) fn new(seed: Seed) -> Keys {
+        Keys { known: Map::with_hasher(seed) }
+    }
+
+    pub(crate) fn begin(&mut self, key: &str, body: u64, now: Tick, limit: usize) -> KeyState {
+        if let Some(known) = self.known.get(key) {
+            return match &known.outcome {
+                _ if known.body != body => KeyState::OtherBody,
+                Some(outcome) => KeyState::Done(outcome.clone()),
+                None => KeyState::InFlight,
+            };
+        }
+        if self.known.len() >= limit {
+            return KeyState::TooMany;
+        }
+        self.known.insert(key.into(), Key { body, since: now, outcome: None });
+        KeyState::Fresh
+    }
+
+    pub(crate) fn finish(&mut self, key: &str, outcome: &Outcome, now: Tick) {
+        if let Some(known) = self.known.get_mut(key) {
+            known.outcome = Some(outcome.clone());
+            known.since = now;
+        }
+    }
+
+    pub(crate) fn release(&mut self, key: &str) {
+        self.known.remove(key);
+    }
+
+    /// Forgets answered keys of pushes that are `window` ago.
+    pub(crate) fn expire(&mut self, now: Tick, window: Duration) {
+        self.known.retain(|_, key| key.outcome.is_none() || now.since(key.since) < window);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.known.retain(|_, key| key.outcome.is_none());
+    }
+}

@@ -1,0 +1,363 @@
+//! How instances leave and come back: departure, folding into departed totals, erasing, clearing;
+//! and the compaction of an instance's columns that all of it needs.
+
+use crate::catalog::{Catalog, Folded, ForgottenId, place};
+use crate::group::GroupState;
+use crate::instance::{Body, Instance, Kind, State, WriterRole};
+use crate::maps::Set;
+use crate::store::Store;
+use sidecar_model::{Tick, Total, is_absent};
+use std::sync::Arc;
+
+impl Store {
+    /// A live instance leaves: its gauges go, its cumulative values are remembered.
+    pub(crate) fn depart_instance(&self, catalog: &mut Catalog, instance: &Instance, now: Tick) {
+        let mut body = instance.body.lock();
+        if body.state != State::Live {
+            return;
+        }
+        let identified = instance.role == WriterRole::Identified;
+        release_families(catalog, &mut body, now);
+        catalog.free_slot(body.slot.take());
+        catalog.live_instances -= 1;
+        self.counters.departures.add(1);
+        if identified {
+            body.compact(catalog, true, |body, at| !body.is_cumulative_at(at));
+            body.state = State::Departed { since: now };
+            catalog.departed_instances += 1;
+        } else {
+            body.compact(catalog, false, |_, _| true);
+            body.state = State::New;
+            body.held.clear();
+        }
+        body.shape = Arc::default();
+        body.generation = body.generation.wrapping_add(1);
+        body.by_target = None;
+        body.shrink();
+    }
+
+    /// A departed instance's values are forgotten: its shares join the departed totals. The id
+    /// stays known.
+    pub(crate) fn fold_instance(&self, catalog: &mut Catalog, instance: &Instance, now: Tick) {
+        let mut body = instance.body.lock();
+        if !matches!(body.state, State::Departed { .. }) {
+            return;
+        }
+        for (series, share) in body.shares() {
+            catalog.fold(series, share, now);
+        }
+        body.compact(catalog, true, |_, _| true);
+        let known = ForgottenId { since: now, sequence: body.sequence.take(), ended: body.ended };
+        catalog.forgotten.insert(instance.id.clone(), known);
+        catalog.departed_instances -= 1;
+        body.state = State::Gone;
+        drop(body);
+        self.unregister(&instance.id);
+    }
+
+    /// Takes an instance's share out: every cumulative series it has restarts at zero. The id
+    /// stays known, so that it does not count in full again.
+    pub(crate) fn erase_instance(&self, catalog: &mut Catalog, instance: &Instance, now: Tick) {
+        self.depart_instance(catalog, instance, now);
+        let mut body = instance.body.lock();
+        if !matches!(body.state, State::Departed { .. }) {
+            return;
+        }
+        let touched: Set<u32> =
+            body.shares().iter().filter_map(|(series, _)| catalog.merged_id(*series)).collect();
+        body.compact(catalog, true, |_, _| true);
+        let known = ForgottenId { since: now, sequence: body.sequence.take(), ended: body.ended };
+        catalog.forgotten.insert(instance.id.clone(), known);
+        catalog.departed_instances -= 1;
+        body.state = State::Gone;
+        drop(body);
+        self.unregister(&instance.id);
+        self.restart_merged(catalog, &touched);
+    }
+
+    /// Makes merged series start at zero: what everybody has now is their baseline.
+    fn restart_merged(&self, catalog: &mut Catalog, merged: &Set<u32>) {
+        let folded: Vec<u32> = catalog
+            .folded
+            .keys()
+            .copied()
+            .filter(|s| catalog.merged_id(*s).is_some_and(|m| merged.contains(&m)))
+            .collect();
+        for series in folded {
+            catalog.remove_folded(series);
+        }
+        let mut instances = self.all_instances();
+        instances.push(Arc::clone(&self.accumulator));
+        let hit = |series: u32| catalog.merged_id(series).is_some_and(|m| merged.contains(&m));
+        for instance in instances {
+            instance.body.lock().make_baseline(hit);
+        }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear_all(&self, catalog: &mut Catalog) {
+        for instance in self.all_instances() {
+            instance.body.lock().state = State::Gone;
+        }
+        self.unregister_all();
+        *self.accumulator.body.lock() = Body::default();
+        let version = catalog.version;
+        *catalog = Catalog::new(self.seed().clone());
+        catalog.version = version + 1;
+    }
+}
+
+/// The instance's hold on its families ends.
+pub(crate) fn release_families(catalog: &mut Catalog, body: &mut Body, now: Tick) {
+    for held in &mut body.held {
+        let wish = held.wish.take();
+        let Some(family) = catalog.families.get_mut(&held.family) else { continue };
+        family.holders = family.holders.saturating_sub(1);
+        if family.holders == 0 {
+            family.unheld_since = now;
+        }
+        if let Some((number, _)) = wish {
+            let before = family.function();
+            family.wishes.remove(&number);
+            if family.function() != before {
+                catalog.touch(held.family);
+            }
+        }
+    }
+}
+
+impl Body {
+    pub(crate) fn is_cumulative_at(&self, at: usize) -> bool {
+        match self.targets[at].kind() {
+            Kind::Cumulative => true,
+            Kind::Part => {
+                let group = &self.groups[self.targets[at].index() as usize];
+                group.state != GroupState::Dead && group.metric_type.is_cumulative()
+            }
+            Kind::Gauge | Kind::Created => false,
+        }
+    }
+
+    /// What the instance has counted, by series.
+    fn shares(&self) -> Vec<(u32, Folded)> {
+        let mut shares = Vec::new();
+        for (at, target) in self.targets.iter().enumerate() {
+            if target.kind() == Kind::Cumulative && !is_absent(self.values[at]) {
+                shares.push((target.index(), Folded::Scalar(self.share(at))));
+            }
+        }
+        for group in &self.groups {
+            if group.state == GroupState::Dead || !group.metric_type.is_cumulative() {
+                continue;
+            }
+            let is_summary = group.metric_type == sidecar_model::MetricType::Summary;
+            let parts = group.range().enumerate().map(|(part, at)| {
+                let quantile = is_summary && part < group.sum_at();
+                if quantile { Total::ZERO } else { self.part_share(at) }
+            });
+            let parts = parts.collect();
+            let bounds = Arc::clone(&group.bounds);
+            shares.push((group.series, Folded::Composite { bounds, parts }));
+        }
+        shares
+    }
+
+    fn part_share(&self, at: usize) -> Total {
+        if is_absent(self.values[at]) {
+            let position = u32::try_from(at).unwrap_or(u32::MAX);
+            return self.bases.get(&position).copied().unwrap_or(Total::ZERO);
+        }
+        self.share(at)
+    }
+
+    /// All that the hit series count so far is taken as counted.
+    fn make_baseline(&mut self, hit: impl Fn(u32) -> bool) {
+        for at in 0..self.positions() {
+            let series = match self.targets[at].kind() {
+                Kind::Cumulative => self.targets[at].index(),
+                Kind::Part => {
+                    let group = &self.groups[self.targets[at].index() as usize];
+                    if !group.metric_type.is_cumulative() {
+                        continue;
+                    }
+                    group.series
+                }
+                Kind::Gauge | Kind::Created => continue,
+            };
+            if !hit(series) {
+                continue;
+            }
+            let position = u32::try_from(at).unwrap_or(u32::MAX);
+            let value = self.values[at];
+            self.bases.remove(&position);
+            if !is_absent(value) && value != 0.0 {
+                self.bases.insert(position, Total::from_value(-value));
+            }
+            if let Some(peak) = self.peaks.get_mut(at) {
+                *peak = value;
+            }
+        }
+    }
+
+    /// Another bound appeared in an accumulated group: what it has moves to the new one.
+    pub(crate) fn move_bases(&mut self, old: u32, new: u32) {
+        let (from, to) = (self.groups[old as usize].clone(), self.groups[new as usize].clone());
+        for part in 0..from.len() {
+            let position = from.first + u32::try_from(part).unwrap_or(u32::MAX);
+            let Some(place) = place(&from.bounds, part, &to.bounds) else { continue };
+            let value = self.values[position as usize];
+            if let Some(base) = self.bases.remove(&position) {
+                self.base_of(to.first as usize + place).add_total(base);
+            }
+            self.values[to.first as usize + place] = value;
+        }
+        self.groups[old as usize].state = GroupState::Dead;
+    }
+
+    /// A group gives way to one with other bounds. If the process began anew, what the old one
+    /// counted stays as its base.
+    pub(crate) fn retire_group(&mut self, old: u32, new_parts: &[f64], new_epoch: bool) {
+        let group = self.groups[old as usize].clone();
+        let count = self.values[group.first as usize + group.count_at()];
+        let fell = new_parts.last().is_some_and(|new| *new < count);
+        let bases = group
+            .range()
+            .any(|at| u32::try_from(at).is_ok_and(|position| self.bases.contains_key(&position)));
+        let state = match (group.metric_type.is_cumulative(), fell || new_epoch) {
+            (true, true) => GroupState::Frozen,
+            (true, false) if bases => {
+                self.values[group.range()].fill(0.0);
+                GroupState::Frozen
+            }
+            (true | false, _) => GroupState::Dead,
+        };
+        self.groups[old as usize].state = state;
+    }
+
+    /// Removes the positions that `gone` names (of a group all or none), and what points at them.
+    pub(crate) fn compact(
+        &mut self,
+        catalog: &mut Catalog,
+        identified: bool,
+        gone: impl Fn(&Body, usize) -> bool,
+    ) {
+        let mut removed: Vec<bool> = (0..self.positions()).map(|at| gone(self, at)).collect();
+        for at in 0..removed.len() {
+            let target = self.targets[at];
+            if target.kind() == Kind::Created && removed[target.index() as usize] {
+                removed[at] = true;
+            }
+        }
+        if !removed.contains(&true) {
+            return;
+        }
+        let moved = moved_positions(&removed);
+        self.drop_refs(catalog, identified, &removed);
+        let new_group = self.compact_groups(&moved);
+        self.compact_columns(&removed, &moved, &new_group);
+        self.bases = std::mem::take(&mut self.bases)
+            .into_iter()
+            .filter_map(|(at, base)| {
+                let to = moved.get(at as usize).copied().filter(|to| *to != u32::MAX)?;
+                Some((to, base))
+            })
+            .collect();
+        let to = |at: u32| moved.get(at as usize).copied().filter(|to| *to != u32::MAX);
+        self.start_time = self.start_time.and_then(to);
+        self.watch.fell.retain_mut(|(at, _)| match to(*at) {
+            Some(new) => {
+                *at = new;
+                true
+            }
+            None => false,
+        });
+        self.shape = Arc::new(self.shape.remapped(&moved));
+        self.generation = self.generation.wrapping_add(1);
+        self.by_target = None;
+    }
+
+    fn drop_refs(&self, catalog: &mut Catalog, identified: bool, removed: &[bool]) {
+        for (at, _) in removed.iter().enumerate().filter(|(_, removed)| **removed) {
+            catalog.contributions -= 1;
+            let target = self.targets[at];
+            match target.kind() {
+                Kind::Gauge | Kind::Cumulative => catalog.drop_ref(target.index(), identified),
+                Kind::Part => {
+                    let group = &self.groups[target.index() as usize];
+                    if group.first as usize == at {
+                        catalog.drop_ref(group.series, identified);
+                    }
+                }
+                Kind::Created => {}
+            }
+        }
+    }
+
+    /// Removes groups whose positions go; the new index of each old group.
+    fn compact_groups(&mut self, moved: &[u32]) -> Vec<u32> {
+        let mut new_group = vec![u32::MAX; self.groups.len()];
+        let mut kept = Vec::with_capacity(self.groups.len());
+        for (old, mut group) in std::mem::take(&mut self.groups).into_iter().enumerate() {
+            let first = moved[group.first as usize];
+            if first == u32::MAX {
+                continue;
+            }
+            group.first = first;
+            new_group[old] = u32::try_from(kept.len()).unwrap_or(u32::MAX);
+            kept.push(group);
+        }
+        self.groups = kept;
+        self.group_of.clear();
+        for (at, group) in self.groups.iter().enumerate() {
+            if group.state == GroupState::Live {
+                self.group_of.insert(group.series, u32::try_from(at).unwrap_or(u32::MAX));
+            }
+        }
+        new_group
+    }
+
+    fn compact_columns(&mut self, removed: &[bool], moved: &[u32], new_group: &[u32]) {
+        for target in &mut self.targets {
+            let index = target.index() as usize;
+            *target = match target.kind() {
+                Kind::Gauge | Kind::Cumulative => continue,
+                Kind::Part => crate::instance::Target::new(Kind::Part, new_group[index]),
+                Kind::Created => crate::instance::Target::new(Kind::Created, moved[index]),
+            };
+        }
+        retain(&mut self.targets, removed);
+        retain(&mut self.values, removed);
+        retain(&mut self.changed, removed);
+        retain(&mut self.written, removed);
+        retain(&mut self.ttls, removed);
+        retain(&mut self.peaks, removed);
+    }
+
+    pub(crate) fn shrink(&mut self) {
+        self.targets.shrink_to_fit();
+        self.values.shrink_to_fit();
+        self.changed.shrink_to_fit();
+        self.written.shrink_to_fit();
+        self.ttls.shrink_to_fit();
+        self.groups.shrink_to_fit();
+    }
+}
+
+fn moved_positions(removed: &[bool]) -> Vec<u32> {
+    let mut next = 0;
+    removed
+        .iter()
+        .map(|removed| {
+            if *removed {
+                return u32::MAX;
+            }
+            next += 1;
+            next - 1
+        })
+        .collect()
+}
+
+fn retain<T>(column: &mut Vec<T>, removed: &[bool]) {
+    let mut flags = removed.iter();
+    column.retain(|_| flags.next() != Some(&true));
+}

@@ -1,0 +1,436 @@
+//! Writing values: what counts as a restart, what joins the base, when a shared id is proved.
+
+use crate::catalog::Catalog;
+use crate::group::{self, GroupState};
+use crate::instance::{Body, Kind, Stamp, WATCHED_FALLS, WriterRole};
+use sidecar_model::{ABSENT, Aggregation, MetricType, Total, is_absent};
+
+/// How the values of one writer's push are to be taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manner {
+    pub(crate) role: WriterRole,
+    pub(crate) stamp: Stamp,
+    /// The push comes with a new epoch.
+    pub(crate) new_epoch: bool,
+    /// The instance departed and is back.
+    pub(crate) returns: bool,
+}
+
+/// Settled parts of one group.
+#[derive(Debug)]
+pub(crate) struct GroupWrite {
+    pub(crate) group: u32,
+    pub(crate) parts: Vec<f64>,
+}
+
+/// What a write brought to light.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Findings {
+    /// Counters and histograms that began anew.
+    pub(crate) resets: u64,
+    /// This push proved that two processes share the id.
+    pub(crate) proved_shared: bool,
+}
+
+impl Body {
+    /// Writes all values of a push. `baseline` tells of a position without a value whether its
+    /// first value counts for nothing.
+    pub(crate) fn write_all(
+        &mut self,
+        catalog: &Catalog,
+        scalars: &[(u32, f64)],
+        groups: &[GroupWrite],
+        manner: Manner,
+        baseline: &dyn Fn(u32) -> bool,
+    ) -> Findings {
+        match manner.role {
+            WriterRole::Identified => self.write_identified(scalars, groups, manner, baseline),
+            WriterRole::Anonymous => {
+                self.write_anonymous(catalog, scalars, groups, manner.stamp);
+                Findings::default()
+            }
+            WriterRole::Accumulator => {
+                self.accumulate(catalog, scalars, groups, manner.stamp);
+                Findings::default()
+            }
+        }
+    }
+
+    // ---- an instance with an id
+
+    fn write_identified(
+        &mut self,
+        scalars: &[(u32, f64)],
+        groups: &[GroupWrite],
+        manner: Manner,
+        baseline: &dyn Fn(u32) -> bool,
+    ) -> Findings {
+        let falls = self.falls(scalars, groups);
+        let mut findings = Findings {
+            resets: 0,
+            proved_shared: !manner.returns && self.watch_falls(&falls, scalars, groups),
+        };
+        let began_anew = manner.new_epoch
+            || self.start_time_rises(scalars)
+            || (manner.returns && !falls.is_empty());
+        if !self.watch.shared {
+            if began_anew {
+                findings.resets += self.restart_all();
+            } else {
+                findings.resets += self.restart_newer_created(scalars);
+            }
+        }
+        for (position, value) in scalars {
+            findings.resets += self.write_scalar(*position, *value, manner.stamp, baseline);
+        }
+        for write in groups {
+            findings.resets += self.write_group(write, manner.stamp, baseline);
+        }
+        if findings.resets > 0 {
+            self.restarts += 1;
+        }
+        findings
+    }
+
+    /// Cumulative positions that fall, with what they have: of a group its count.
+    fn falls(&self, scalars: &[(u32, f64)], groups: &[GroupWrite]) -> Vec<(u32, f64)> {
+        let mut falls = Vec::new();
+        for (position, value) in scalars {
+            let old = self.values[*position as usize];
+            let cumulative = self.targets[*position as usize].kind() == Kind::Cumulative;
+            if cumulative && !is_absent(old) && *value < old {
+                falls.push((*position, old));
+            }
+        }
+        for write in groups {
+            let group = &self.groups[write.group as usize];
+            let old = &self.values[group.range()];
+            if group::falls(group.metric_type, old, &write.parts) {
+                let count = group.first as usize + group.count_at();
+                falls.push((u32::try_from(count).unwrap_or(u32::MAX), self.values[count]));
+            }
+        }
+        falls
+    }
+
+    /// Two processes under one id: a push that falls, then one that is back at or above what
+    /// fell, twice in a row. True when this push proves it.
+    fn watch_falls(
+        &mut self,
+        falls: &[(u32, f64)],
+        scalars: &[(u32, f64)],
+        groups: &[GroupWrite],
+    ) -> bool {
+        if self.watch.shared {
+            return false;
+        }
+        if !self.watch.fell.is_empty() {
+            let fell = std::mem::take(&mut self.watch.fell);
+            match self.is_back(&fell, scalars, groups) {
+                Some(true) => self.watch.returns += 1,
+                Some(false) => self.watch.returns = 0,
+                None => self.watch.fell = fell,
+            }
+        }
+        if !falls.is_empty() {
+            self.watch.fell = falls.iter().take(WATCHED_FALLS).copied().collect();
+        }
+        self.watch.shared = self.watch.returns >= 2;
+        self.watch.shared
+    }
+
+    /// Whether what fell is back at or above what it had; `None`: the push has nothing of it.
+    fn is_back(
+        &self,
+        fell: &[(u32, f64)],
+        scalars: &[(u32, f64)],
+        groups: &[GroupWrite],
+    ) -> Option<bool> {
+        let mut back = None;
+        let mut seen = |position: u32, value: f64| {
+            for (_, had) in fell.iter().filter(|(fell, _)| *fell == position) {
+                back = Some(back.unwrap_or(true) && value >= *had);
+            }
+        };
+        scalars.iter().for_each(|(position, value)| seen(*position, *value));
+        for write in groups {
+            let group = &self.groups[write.group as usize];
+            if let (Ok(at), Some(count)) =
+                (u32::try_from(group.first as usize + group.count_at()), write.parts.last())
+            {
+                seen(at, *count);
+            }
+        }
+        back
+    }
+
+    fn start_time_rises(&self, scalars: &[(u32, f64)]) -> bool {
+        let Some(position) = self.start_time else { return false };
+        let old = self.values[position as usize];
+        !is_absent(old) && scalars.iter().any(|(at, value)| *at == position && *value > old)
+    }
+
+    /// Every cumulative value joins its base: the process began anew.
+    pub(crate) fn restart_all(&mut self) -> u64 {
+        let mut resets = 0;
+        for position in 0..self.positions() {
+            if self.targets[position].kind() == Kind::Cumulative {
+                resets += self.restart_at(position);
+            }
+        }
+        for group in 0..self.groups.len() {
+            resets += self.restart_group(group);
+        }
+        resets
+    }
+
+    fn restart_newer_created(&mut self, scalars: &[(u32, f64)]) -> u64 {
+        let mut resets = 0;
+        for (position, value) in scalars {
+            let target = self.targets[*position as usize];
+            let old = self.values[*position as usize];
+            if target.kind() != Kind::Created || is_absent(old) || *value <= old {
+                continue;
+            }
+            let dated = self.targets[target.index() as usize];
+            resets += match dated.kind() {
+                Kind::Part => self.restart_group(dated.index() as usize),
+                Kind::Cumulative => self.restart_at(target.index() as usize),
+                Kind::Gauge | Kind::Created => 0,
+            };
+        }
+        resets
+    }
+
+    /// The value joins the base; 1 if there was something to join.
+    fn restart_at(&mut self, position: usize) -> u64 {
+        let value = self.values[position];
+        if is_absent(value) {
+            return 0;
+        }
+        self.values[position] = 0.0;
+        if value == 0.0 {
+            return 0;
+        }
+        self.base_of(position).add(value);
+        1
+    }
+
+    fn restart_group(&mut self, group: usize) -> u64 {
+        let group = &self.groups[group];
+        if group.state != GroupState::Live || !group.metric_type.is_cumulative() {
+            return 0;
+        }
+        let buckets = match group.metric_type {
+            MetricType::Summary => group.sum_at()..group.len(),
+            MetricType::Histogram
+            | MetricType::Counter
+            | MetricType::Gauge
+            | MetricType::Unknown
+            | MetricType::Info
+            | MetricType::StateSet
+            | MetricType::GaugeHistogram => 0..group.len(),
+        };
+        let first = group.first as usize;
+        let parts: Vec<usize> = buckets.map(|part| first + part).collect();
+        let joined: u64 = parts.into_iter().map(|part| self.restart_at(part)).sum();
+        u64::from(joined > 0)
+    }
+
+    pub(crate) fn base_of(&mut self, position: usize) -> &mut Total {
+        let position = u32::try_from(position).unwrap_or(u32::MAX);
+        self.bases.entry(position).or_insert(Total::ZERO)
+    }
+
+    fn write_scalar(
+        &mut self,
+        position: u32,
+        value: f64,
+        stamp: Stamp,
+        baseline: &dyn Fn(u32) -> bool,
+    ) -> u64 {
+        let at = position as usize;
+        let old = self.values[at];
+        let cumulative = self.targets[at].kind() == Kind::Cumulative;
+        if is_absent(old) {
+            self.write_first(at, value, stamp);
+            if cumulative && baseline(position) {
+                self.base_of(at).subtract(value);
+            }
+            return 0;
+        }
+        if !cumulative || value >= old {
+            self.write(at, value, stamp);
+            return 0;
+        }
+        if self.watch.shared {
+            self.write(at, old, stamp);
+            return 0;
+        }
+        let resets = self.restart_at(at);
+        self.write(at, value, stamp);
+        resets
+    }
+
+    /// The first value at a position; the first 0 of a newcomer is no news.
+    fn write_first(&mut self, at: usize, value: f64, stamp: Stamp) {
+        self.write(at, value, stamp);
+        if value == 0.0 {
+            self.changed[at] = 0;
+        }
+    }
+
+    fn write_group(
+        &mut self,
+        write: &GroupWrite,
+        stamp: Stamp,
+        baseline: &dyn Fn(u32) -> bool,
+    ) -> u64 {
+        let group = &self.groups[write.group as usize];
+        let (first, metric_type) = (group.first as usize, group.metric_type);
+        let counted = if metric_type == MetricType::Summary { group.sum_at() } else { 0 };
+        let old = &self.values[group.range()];
+        let fresh = old.iter().all(|part| is_absent(*part));
+        let mut resets = 0;
+        if !fresh && group::falls(metric_type, old, &write.parts) {
+            if self.watch.shared {
+                self.hold_group(first, &write.parts, stamp);
+                return 0;
+            }
+            resets = self.restart_group(write.group as usize);
+        }
+        let is_baseline = fresh
+            && metric_type.is_cumulative()
+            && baseline(u32::try_from(first).unwrap_or(u32::MAX));
+        for (part, value) in write.parts.iter().enumerate() {
+            if is_baseline && part >= counted && !is_absent(*value) {
+                self.base_of(first + part).subtract(*value);
+            }
+            self.write(first + part, *value, stamp);
+        }
+        resets
+    }
+
+    /// Each part at its maximum.
+    fn hold_group(&mut self, first: usize, parts: &[f64], stamp: Stamp) {
+        for (part, value) in parts.iter().enumerate() {
+            let old = self.values[first + part];
+            let held = if is_absent(old) || *value > old { *value } else { old };
+            self.write(first + part, held, stamp);
+        }
+    }
+
+    // ---- writers without an id
+
+    /// The last write wins. In the company of contributions with an id a cumulative value counts
+    /// with its running maximum.
+    fn write_anonymous(
+        &mut self,
+        catalog: &Catalog,
+        scalars: &[(u32, f64)],
+        groups: &[GroupWrite],
+        stamp: Stamp,
+    ) {
+        if self.peaks.is_empty() {
+            self.peaks = vec![ABSENT; self.positions()];
+        }
+        for (position, value) in scalars {
+            let at = *position as usize;
+            let target = self.targets[at];
+            if is_absent(self.values[at]) {
+                self.write_first(at, *value, stamp);
+            } else {
+                self.write(at, *value, stamp);
+            }
+            let company = target.kind() == Kind::Cumulative && catalog.has_company(target.index());
+            self.raise_peak(at, *value, company);
+        }
+        for write in groups {
+            let group = &self.groups[write.group as usize];
+            let (first, company) = (group.first as usize, catalog.has_company(group.series));
+            for (part, value) in write.parts.iter().enumerate() {
+                self.write(first + part, *value, stamp);
+                self.raise_peak(first + part, *value, company);
+            }
+        }
+    }
+
+    fn raise_peak(&mut self, at: usize, value: f64, company: bool) {
+        let peak = self.peaks[at];
+        if !company || is_absent(peak) || value > peak {
+            self.peaks[at] = value;
+        }
+    }
+
+    // ---- deltas
+
+    /// Cumulative deltas are added to the base, where sums are exact; the value stays 0.
+    fn accumulate(
+        &mut self,
+        catalog: &Catalog,
+        scalars: &[(u32, f64)],
+        groups: &[GroupWrite],
+        stamp: Stamp,
+    ) {
+        for (position, value) in scalars {
+            let at = *position as usize;
+            let target = self.targets[at];
+            match target.kind() {
+                Kind::Cumulative => {
+                    self.write(at, 0.0, stamp);
+                    self.changed[at] = stamp.sequence;
+                    self.base_of(at).add(*value);
+                }
+                Kind::Gauge => {
+                    let function = catalog
+                        .family_of(target.index())
+                        .map_or(Aggregation::Last, |(_, family)| family.function());
+                    let next = accumulated_gauge(function, self.values[at], *value);
+                    self.write(at, next, stamp);
+                }
+                Kind::Part | Kind::Created => {}
+            }
+        }
+        for write in groups {
+            self.accumulate_group(write, stamp);
+        }
+    }
+
+    fn accumulate_group(&mut self, write: &GroupWrite, stamp: Stamp) {
+        let group = &self.groups[write.group as usize];
+        let first = group.first as usize;
+        let is_summary = group.metric_type == MetricType::Summary;
+        let sum_at = group.sum_at();
+        for (part, value) in write.parts.iter().enumerate() {
+            if is_absent(*value) {
+                continue;
+            }
+            if is_summary && part < sum_at {
+                self.write(first + part, *value, stamp);
+            } else {
+                self.write(first + part, 0.0, stamp);
+                self.base_of(first + part).add(*value);
+            }
+        }
+    }
+}
+
+/// The current value of a gauge after another delta.
+fn accumulated_gauge(function: Aggregation, old: f64, delta: f64) -> f64 {
+    if is_absent(old) {
+        return delta;
+    }
+    match function {
+        Aggregation::Sum => old + delta,
+        Aggregation::Min => old.min(delta),
+        Aggregation::Max => old.max(delta),
+        Aggregation::Mean
+        | Aggregation::Count
+        | Aggregation::First
+        | Aggregation::Last
+        | Aggregation::StdDev
+        | Aggregation::StdVar
+        | Aggregation::Percentile(_)
+        | Aggregation::All => delta,
+    }
+}
