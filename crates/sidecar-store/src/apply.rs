@@ -239,7 +239,9 @@ impl<'a> Apply<'a> {
             return Entered::New;
         }
         body.arrival = stamp.sequence;
-        body.slot = Some(self.catalog.take_slot());
+        if instance.role == WriterRole::Identified {
+            body.slot = Some(self.catalog.take_slot());
+        }
         self.catalog.live_instances += 1;
         if returns {
             self.catalog.departed_instances -= 1;
