@@ -81,8 +81,12 @@ def is_cumulative(family, sample):
     return False
 
 
-def parse(text):
-    """Reads a page and holds every line and every family to the rules."""
+def parse(text, ordered=True):
+    """Reads a page and holds every line and every family to the rules.
+
+    `ordered=False` is for pages with names that had to be escaped: they stand in the order of the names as
+    they were pushed, which the page does not show.
+    """
     if isinstance(text, bytes):
         text = text.decode("utf-8")
     if text and not text.endswith("\n"):
@@ -96,7 +100,8 @@ def parse(text):
             raise InvalidPage(f"line {number}: {problem}: {line[:300]!r}") from None
     for family in families.values():
         check_family(family)
-    check_order(families)
+    if ordered:
+        check_order(families)
     check_repeats(families)
     return Page(families)
 
@@ -312,10 +317,13 @@ def bound_of(bucket):
 
 
 def check_order(families):
-    names = list(families)
-    if names != sorted(names):
-        at = next(i for i in range(1, len(names)) if names[i] < names[i - 1])
-        raise InvalidPage(f"families out of name order: {names[at - 1]} before {names[at]}")
+    previous = ""
+    for family in families.values():
+        # A counter stands where its name without `_total` belongs, an info family likewise.
+        places = sorted(name for name in possible_names(family) if name >= previous)
+        if not places:
+            raise InvalidPage(f"family {family.name} is out of name order")
+        previous = places[0]
     for family in families.values():
         order = [family_order(sample) for sample in family.samples]
         groups = [labels for at, labels in enumerate(order) if at == 0 or order[at - 1] != labels]
@@ -323,6 +331,11 @@ def check_order(families):
             raise InvalidPage(f"{family.name}: samples out of label order")
         if len(set(groups)) != len(groups):
             raise InvalidPage(f"{family.name}: a label set in two places")
+
+
+def possible_names(family):
+    suffix = {"counter": "_total", "gauge": "_info"}.get(family.type, "")
+    return {family.name, family.name.removesuffix(suffix)}
 
 
 def family_order(sample):

@@ -197,14 +197,15 @@ def test_a_push_sequence_over_several_instances_is_400(sidecar):
 
 
 def test_a_type_conflict_beside_good_families_is_202_and_listed(sidecar):
-    sidecar.push([counter("c_total", 1, instance="one")])
-    answer = sidecar.post([gauge("c_total", 9, instance="two"), gauge("ok", 1, instance="two")])
+    sidecar.push([gauge("m", 1, instance="one"), counter("c_total", 1, instance="one")])
+    answer = sidecar.post([histogram("m", {"+Inf": 1}, 1, instance="two"), gauge("c_total", 9, instance="two"),
+                           gauge("ok", 1, instance="two")])
     assert answer.status == 202, answer.text
     refused = answer.json()["refused"]
-    assert [(one["family"], one["code"]) for one in refused] == [("c_total", "type_conflict")]
-    assert refused[0]["message"]
-    page = sidecar.page()
-    assert (page.value("c_total"), page.value("ok")) == (1, 1)
+    # The gauge has another family name than the counter, `c`, but would print the same series.
+    assert {one["family"]: one["code"] for one in refused} == {"m": "type_conflict", "c_total": "name_conflict"}
+    assert all(one["message"] for one in refused)
+    assert sidecar.page().series() == {("m", ()): 1, ("c_total", ()): 1, ("ok", ()): 1}
 
 
 def test_a_type_conflict_alone_is_409(sidecar):
