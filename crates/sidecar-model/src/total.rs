@@ -75,6 +75,7 @@ fn fast_two_sum(a: f64, b: f64) -> (f64, f64) {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "the results are exact")]
 mod tests {
     use super::Total;
 

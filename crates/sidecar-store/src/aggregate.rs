@@ -190,6 +190,7 @@ fn count_of(values: &[f64]) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "the results are exact")]
 mod tests {
     use super::of_list;
     use sidecar_model::Aggregation;

@@ -2,20 +2,18 @@
 //! push, a writer without an id, deltas. Under the catalog lock, in push order: first everything
 //! is checked (`draft.rs`), then what passed is written.
 
-use crate::catalog::{Catalog, ForgottenId, same_bounds};
-use crate::draft::{Declared, Draft, Drafter, FamilyDraft, FamilyRef, scalar_kind};
-use crate::group::{Group, GroupState};
+use crate::catalog::{Catalog, ForgottenId};
+use crate::draft::{Declared, Draft, Drafter, FamilyDraft};
+use crate::group::GroupState;
 use crate::instance::{
-    Body, Held, Instance, Kind, Stamp, State, Target, WriterRole, duration_tenths, repeated, tenths,
+    Body, Held, Instance, Kind, Stamp, State, WriterRole, duration_tenths, repeated, tenths,
 };
-use crate::maps::Map;
 use crate::outcome::{Outcome, PushMeta, Reason, Refused};
 use crate::settings::{Settings, UnknownPast};
-use crate::shape::{HeaderStep, NO_HEADER, Shape, StepRef};
 use crate::stager::{ACCUMULATOR, Stager};
 use crate::store::Store;
-use crate::values::{GroupWrite, Manner};
-use sidecar_model::{Aggregation, Temporality, Tick};
+use crate::values::Manner;
+use sidecar_model::{Aggregation, Tick};
 use std::sync::Arc;
 
 /// What a commit came to.
@@ -28,15 +26,15 @@ pub(crate) enum Commit {
 
 /// A staged push on its way into the store, with the catalog locked.
 pub(crate) struct Apply<'a> {
-    store: &'a Store,
-    catalog: &'a mut Catalog,
-    stager: Stager<'a>,
-    settings: Arc<Settings>,
-    meta: &'a PushMeta<'a>,
-    now: Tick,
-    outcome: Outcome,
-    declared: Declared,
-    removed_families: bool,
+    pub(crate) store: &'a Store,
+    pub(crate) catalog: &'a mut Catalog,
+    pub(crate) stager: Stager<'a>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) meta: &'a PushMeta<'a>,
+    pub(crate) now: Tick,
+    pub(crate) outcome: Outcome,
+    pub(crate) declared: Declared,
+    pub(crate) removed_families: bool,
 }
 
 impl<'a> Apply<'a> {
@@ -126,7 +124,6 @@ impl<'a> Apply<'a> {
             catalog: self.catalog,
             settings: &self.settings,
             declared: &mut self.declared,
-            role: instance.role,
             writer,
         }
         .draft(&mut body, known);
@@ -166,17 +163,17 @@ impl<'a> Apply<'a> {
             let refusals = draft.refusals(self.catalog);
             self.note(refusals);
             if !draft.is_empty() {
-                self.commit(writer, &instance, draft, stamp);
+                self.commit(writer, &instance, &draft, stamp);
             }
         }
         self.store.counters.duplicate_samples.add(self.outcome.duplicates);
     }
 
-    fn commit(&mut self, writer: u32, instance: &Arc<Instance>, draft: Draft, stamp: Stamp) {
+    fn commit(&mut self, writer: u32, instance: &Arc<Instance>, draft: &Draft, stamp: Stamp) {
         let mut body = instance.body.lock();
         let entered = self.enter(instance, &mut body, stamp);
-        let families = self.take_families(instance, &mut body, &draft);
-        let mut writes = self.place(instance, &mut body, &draft, &families);
+        let families = self.take_families(instance, &mut body, draft);
+        let writes = self.place(instance, &mut body, draft, &families);
         self.outcome.duplicates += repeated(&writes.scalars, body.positions());
         self.outcome.samples += writes.scalars.len() as u64;
         self.outcome.samples += draft.groups.iter().map(|g| g.samples).sum::<u64>();
@@ -206,7 +203,7 @@ impl<'a> Apply<'a> {
             body.sequence = Some((sequence.epoch.into(), sequence.n));
         }
         if writer == 0 && instance.role != WriterRole::Accumulator {
-            self.remember(&mut body, &mut writes);
+            self.remember(&mut body, &writes);
         }
         self.purge(instance, &mut body);
         if self.meta.is_final && instance.role == WriterRole::Identified {
@@ -219,7 +216,7 @@ impl<'a> Apply<'a> {
         }
     }
 
-    fn is_new_epoch(&self, body: &Body) -> bool {
+    pub(crate) fn is_new_epoch(&self, body: &Body) -> bool {
         match (self.meta.sequence, &body.sequence) {
             (Some(pushed), Some((epoch, _))) => *pushed.epoch != **epoch,
             (Some(_), None) | (None, _) => false,
@@ -345,7 +342,7 @@ impl<'a> Apply<'a> {
         }
     }
 
-    fn wish(&mut self, body: &mut Body, id: u32, wish: Option<Aggregation>) {
+    pub(crate) fn wish(&mut self, body: &mut Body, id: u32, wish: Option<Aggregation>) {
         let Some(function) = wish else { return };
         let Ok(at) = body.held.binary_search_by_key(&id, |h| h.family) else { return };
         if body.held[at].wish.is_some_and(|(_, known)| known == function) {
@@ -366,253 +363,6 @@ impl<'a> Apply<'a> {
             if family.function() != before {
                 self.catalog.touch(id);
             }
-        }
-    }
-
-    // ---- positions
-
-    /// Finds or makes a position for everything that is to be written.
-    fn place(
-        &mut self,
-        instance: &Instance,
-        body: &mut Body,
-        draft: &Draft,
-        families: &[Option<u32>],
-    ) -> Writes {
-        let mut writes = Writes {
-            scalars: draft.known.clone(),
-            groups: Vec::new(),
-            placed: vec![u32::MAX; self.stager.parsed.len()],
-            ignored: 0,
-        };
-        body.reserve(
-            draft.scalars.len() + draft.groups.iter().map(|g| g.parts.len()).sum::<usize>(),
-        );
-        let identified = instance.role == WriterRole::Identified;
-        let mut last_wish: Option<(u32, Option<Aggregation>)> = None;
-        for scalar in &draft.scalars {
-            let Some(id) = families.get(scalar.family).copied().flatten() else { continue };
-            let (value, wish) = {
-                let sample = &self.stager.parsed[scalar.parsed];
-                (sample.value, sample.wish)
-            };
-            if last_wish != Some((id, wish)) {
-                self.wish(body, id, wish);
-                last_wish = Some((id, wish));
-            }
-            let position = match scalar.position {
-                Some(known) => known,
-                None => self.scalar_position(body, draft, scalar, id, identified),
-            };
-            writes.placed[scalar.parsed] = position;
-            writes.scalars.push((position, value));
-        }
-        for group in &draft.groups {
-            self.place_group(body, &mut writes, group, families, instance.role);
-        }
-        for created in &draft.created {
-            let family = families.get(created.family).copied().flatten();
-            self.place_created(body, &mut writes, created.parsed, family);
-        }
-        writes
-    }
-
-    fn scalar_position(
-        &mut self,
-        body: &mut Body,
-        draft: &Draft,
-        scalar: &crate::draft::ScalarDraft,
-        id: u32,
-        identified: bool,
-    ) -> u32 {
-        let sample = &self.stager.parsed[scalar.parsed];
-        let labels = self.stager.labels_of(sample);
-        let series = self.catalog.intern_series(id, labels, &self.settings);
-        let family = &draft.families[scalar.family];
-        let target = Target::new(scalar_kind(family.metric_type), series);
-        // The same series twice in one push has its position by now.
-        if body.positions() > 0
-            && let Some(known) = body.find(target)
-        {
-            return known;
-        }
-        let position = body.add_position(target);
-        if &*family.base == "process_start_time_seconds" && labels.is_empty() {
-            body.start_time = Some(position);
-        }
-        self.catalog.contributions += 1;
-        self.catalog.add_ref(series, identified);
-        position
-    }
-
-    fn place_group(
-        &mut self,
-        body: &mut Body,
-        writes: &mut Writes,
-        draft: &crate::draft::GroupDraft,
-        families: &[Option<u32>],
-        role: WriterRole,
-    ) {
-        let known = draft.group.filter(|at| {
-            let group = &body.groups[*at as usize];
-            group.state == GroupState::Live && same_bounds(&group.bounds, &draft.bounds)
-        });
-        let group = match known {
-            Some(group) => group,
-            None => match self.new_group(body, draft, families, role) {
-                Some(group) => group,
-                None => return,
-            },
-        };
-        let entry = &mut body.groups[group as usize];
-        entry.pushed_parts = draft.pushed_parts;
-        for (parsed, part) in &draft.parsed {
-            writes.placed[*parsed] = entry.first + part;
-        }
-        if let FamilyRef::Drafted(family) = draft.family
-            && let (Some(id), Some(labels_of)) =
-                (families.get(family).copied().flatten(), draft.labels_of)
-        {
-            let wish = self.stager.parsed[labels_of].wish;
-            self.wish(body, id, wish);
-        }
-        let entry = &body.groups[group as usize];
-        let parts = crate::catalog::spread_parts(&draft.bounds, &draft.parts, &entry.bounds);
-        writes.groups.push(GroupWrite { group, parts });
-    }
-
-    /// A group with other bounds than the instance's, or the first of its series.
-    fn new_group(
-        &mut self,
-        body: &mut Body,
-        draft: &crate::draft::GroupDraft,
-        families: &[Option<u32>],
-        role: WriterRole,
-    ) -> Option<u32> {
-        let (family, series) = match (draft.family, draft.group) {
-            (_, Some(group)) => {
-                let series = body.groups[group as usize].series;
-                (self.catalog.series[series as usize].family, series)
-            }
-            (FamilyRef::Drafted(at), None) => {
-                let id = families.get(at).copied().flatten()?;
-                let sample = &self.stager.parsed[draft.labels_of?];
-                let labels = self.stager.labels_of(sample);
-                (id, self.catalog.intern_series(id, labels, &self.settings))
-            }
-            (FamilyRef::Known(_), None) => return None,
-        };
-        let metric_type = self.catalog.families.get(&family)?.metric_type;
-        let old = body.group_of.get(&series).copied();
-        let accumulates = role == WriterRole::Accumulator;
-        let mut bounds = Arc::clone(&draft.bounds);
-        if let (Some(old), true) = (old, accumulates) {
-            bounds = crate::catalog::union(&body.groups[old as usize].bounds, &bounds);
-            if same_bounds(&bounds, &body.groups[old as usize].bounds) {
-                return Some(old);
-            }
-        }
-        let bounds = self.catalog.join_bounds(series, &bounds);
-        let first = u32::try_from(body.positions()).unwrap_or(u32::MAX);
-        let index = u32::try_from(body.groups.len()).unwrap_or(u32::MAX);
-        let len = bounds.len() + 2;
-        for _ in 0..len {
-            body.add_position(Target::new(Kind::Part, index));
-        }
-        self.catalog.contributions += len as u64;
-        self.catalog.add_ref(series, role == WriterRole::Identified);
-        body.groups.push(Group {
-            series,
-            first,
-            bounds,
-            metric_type,
-            pushed_parts: draft.pushed_parts,
-            state: GroupState::Live,
-        });
-        body.group_of.insert(series, index);
-        if let Some(old) = old {
-            if accumulates {
-                body.move_bases(old, index);
-            } else {
-                let new_epoch = self.is_new_epoch(body);
-                body.retire_group(old, &draft.parts, new_epoch);
-            }
-        }
-        Some(index)
-    }
-
-    /// A creation time belongs to the value with the same labels; without one it says nothing.
-    fn place_created(
-        &mut self,
-        body: &mut Body,
-        writes: &mut Writes,
-        parsed: usize,
-        family: Option<u32>,
-    ) {
-        let sample = &self.stager.parsed[parsed];
-        let value = sample.value;
-        let series =
-            family.and_then(|id| self.catalog.find_series(id, self.stager.labels_of(sample)));
-        let dated = series.and_then(|series| {
-            let scalar = body.find(Target::new(Kind::Cumulative, series));
-            scalar.or_else(|| {
-                body.group_of.get(&series).map(|group| body.groups[*group as usize].first)
-            })
-        });
-        let Some(dated) = dated else {
-            writes.ignored += 1;
-            return;
-        };
-        let target = Target::new(Kind::Created, dated);
-        let position = body.find(target).unwrap_or_else(|| {
-            self.catalog.contributions += 1;
-            body.add_position(target)
-        });
-        writes.placed[parsed] = position;
-        writes.scalars.push((position, value));
-    }
-
-    // ---- what is remembered for next time
-
-    fn remember(&mut self, body: &mut Body, writes: &mut Writes) {
-        if let Some(primary) = &mut self.stager.primary {
-            // Only when nobody else reads the shape it can be grown in place.
-            primary.shape = Arc::default();
-        }
-        if body.shape.is_bloated(body.positions()) {
-            body.shape = Arc::default();
-            body.generation = body.generation.wrapping_add(1);
-            return;
-        }
-        let wanted = self.stager.parsed.iter().filter(|s| s.raw_len > 0).count();
-        if wanted == 0 && self.stager.links.is_empty() {
-            return;
-        }
-        let shape = Arc::make_mut(&mut body.shape);
-        shape.reserve(wanted);
-        let mut headers: Map<u32, u16> = Map::default();
-        let mut steps = vec![u32::MAX; self.stager.parsed.len()];
-        for (at, sample) in self.stager.parsed.iter().enumerate() {
-            let position = writes.placed[at];
-            if sample.raw_len == 0 || sample.writer != 0 || position == u32::MAX {
-                continue;
-            }
-            let header = *headers
-                .entry(sample.header)
-                .or_insert_with(|| remember_header(&self.stager, self.store, shape, sample.header));
-            if header == NO_HEADER {
-                continue;
-            }
-            let known = shape.find(sample.raw_hash, usize::from(sample.raw_len), header);
-            steps[at] = known
-                .unwrap_or_else(|| shape.add(sample.raw_hash, sample.raw_len, position, header));
-        }
-        let step_of = |step: StepRef| match step {
-            StepRef::Known(at) => at,
-            StepRef::New(at) => steps.get(at as usize).copied().unwrap_or(u32::MAX),
-        };
-        for (from, to) in &self.stager.links {
-            shape.link(step_of(*from), step_of(*to));
         }
     }
 
@@ -644,16 +394,6 @@ fn counts_nowhere(catalog: &Catalog, body: &Body, at: usize) -> bool {
         Kind::Created => return false,
     };
     catalog.family_of(series).is_none()
-}
-
-fn remember_header(stager: &Stager<'_>, store: &Store, shape: &mut Shape, header: u32) -> u16 {
-    let Some(staged) = stager.headers.get(header as usize) else { return NO_HEADER };
-    let Some((hash, len)) = staged.raw else { return NO_HEADER };
-    if staged.facts.temporality == Temporality::Delta {
-        return NO_HEADER;
-    }
-    let facts = store.intern_facts(&staged.facts);
-    shape.add_header(HeaderStep { hash, len, facts })
 }
 
 /// By position: its first value counts for nothing because a rule says so of unknown pasts.
@@ -690,16 +430,6 @@ enum Entered {
     Baseline,
     /// It had departed.
     Back,
-}
-
-/// What is to be written, and where parsed samples went.
-struct Writes {
-    scalars: Vec<(u32, f64)>,
-    groups: Vec<GroupWrite>,
-    /// Position by parsed sample; `u32::MAX`: none.
-    placed: Vec<u32>,
-    /// Samples that are taken but say nothing.
-    ignored: u64,
 }
 
 impl Draft {

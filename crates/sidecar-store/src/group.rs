@@ -71,7 +71,7 @@ fn settle_buckets(buckets: &mut [f64], count: &mut f64) -> Result<(), Reason> {
         (true, true) => return Err(Reason::IncompleteHistogram),
         (true, false) => *infinite = *count,
         (false, true) => *count = *infinite,
-        (false, false) if infinite.to_bits() == count.to_bits() || *infinite == *count => {}
+        (false, false) if infinite.total_cmp(count).is_eq() => {}
         (false, false) => return Err(mismatch(*infinite, *count)),
     }
     check_count(*count)?;

@@ -1,0 +1,224 @@
+//! Where each accepted value goes: positions that the instance has, or new ones with their series
+//! in the catalog.
+
+use crate::apply::Apply;
+use crate::catalog::same_bounds;
+use crate::draft::{Draft, FamilyRef, scalar_kind};
+use crate::group::{Group, GroupState};
+use crate::instance::{Body, Instance, Kind, Target, WriterRole};
+use crate::values::GroupWrite;
+use sidecar_model::Aggregation;
+use std::sync::Arc;
+
+/// What is to be written, and where parsed samples went.
+pub(crate) struct Writes {
+    pub(crate) scalars: Vec<(u32, f64)>,
+    pub(crate) groups: Vec<GroupWrite>,
+    /// Position by parsed sample; `u32::MAX`: none.
+    pub(crate) placed: Vec<u32>,
+    /// Samples that are taken but say nothing.
+    pub(crate) ignored: u64,
+}
+
+impl Apply<'_> {
+    /// Finds or makes a position for everything that is to be written.
+    pub(crate) fn place(
+        &mut self,
+        instance: &Instance,
+        body: &mut Body,
+        draft: &Draft,
+        families: &[Option<u32>],
+    ) -> Writes {
+        let mut writes = Writes {
+            scalars: draft.known.clone(),
+            groups: Vec::new(),
+            placed: vec![u32::MAX; self.stager.parsed.len()],
+            ignored: 0,
+        };
+        body.reserve(
+            draft.scalars.len() + draft.groups.iter().map(|g| g.parts.len()).sum::<usize>(),
+        );
+        let identified = instance.role == WriterRole::Identified;
+        let mut last_wish: Option<(u32, Option<Aggregation>)> = None;
+        for scalar in &draft.scalars {
+            let Some(id) = families.get(scalar.family).copied().flatten() else { continue };
+            let (value, wish) = {
+                let sample = &self.stager.parsed[scalar.parsed];
+                (sample.value, sample.wish)
+            };
+            if last_wish != Some((id, wish)) {
+                self.wish(body, id, wish);
+                last_wish = Some((id, wish));
+            }
+            let position = match scalar.position {
+                Some(known) => known,
+                None => self.scalar_position(body, draft, scalar, id, identified),
+            };
+            writes.placed[scalar.parsed] = position;
+            writes.scalars.push((position, value));
+        }
+        for group in &draft.groups {
+            self.place_group(body, &mut writes, group, families, instance.role);
+        }
+        for created in &draft.created {
+            let family = families.get(created.family).copied().flatten();
+            self.place_created(body, &mut writes, created.parsed, family);
+        }
+        writes
+    }
+
+    fn scalar_position(
+        &mut self,
+        body: &mut Body,
+        draft: &Draft,
+        scalar: &crate::draft::ScalarDraft,
+        id: u32,
+        identified: bool,
+    ) -> u32 {
+        let sample = &self.stager.parsed[scalar.parsed];
+        let labels = self.stager.labels_of(sample);
+        let series = self.catalog.intern_series(id, labels, &self.settings);
+        let family = &draft.families[scalar.family];
+        let target = Target::new(scalar_kind(family.metric_type), series);
+        // The same series twice in one push has its position by now.
+        if body.positions() > 0
+            && let Some(known) = body.find(target)
+        {
+            return known;
+        }
+        let position = body.add_position(target);
+        if &*family.base == "process_start_time_seconds" && labels.is_empty() {
+            body.start_time = Some(position);
+        }
+        self.catalog.contributions += 1;
+        self.catalog.add_ref(series, identified);
+        position
+    }
+
+    fn place_group(
+        &mut self,
+        body: &mut Body,
+        writes: &mut Writes,
+        draft: &crate::draft::GroupDraft,
+        families: &[Option<u32>],
+        role: WriterRole,
+    ) {
+        let known = draft.group.filter(|at| {
+            let group = &body.groups[*at as usize];
+            group.state == GroupState::Live && same_bounds(&group.bounds, &draft.bounds)
+        });
+        let group = match known {
+            Some(group) => group,
+            None => match self.new_group(body, draft, families, role) {
+                Some(group) => group,
+                None => return,
+            },
+        };
+        let entry = &mut body.groups[group as usize];
+        entry.pushed_parts = draft.pushed_parts;
+        for (parsed, part) in &draft.parsed {
+            writes.placed[*parsed] = entry.first + part;
+        }
+        if let FamilyRef::Drafted(family) = draft.family
+            && let (Some(id), Some(labels_of)) =
+                (families.get(family).copied().flatten(), draft.labels_of)
+        {
+            let wish = self.stager.parsed[labels_of].wish;
+            self.wish(body, id, wish);
+        }
+        let entry = &body.groups[group as usize];
+        let parts = crate::catalog::spread_parts(&draft.bounds, &draft.parts, &entry.bounds);
+        writes.groups.push(GroupWrite { group, parts });
+    }
+
+    /// A group with other bounds than the instance's, or the first of its series.
+    fn new_group(
+        &mut self,
+        body: &mut Body,
+        draft: &crate::draft::GroupDraft,
+        families: &[Option<u32>],
+        role: WriterRole,
+    ) -> Option<u32> {
+        let (family, series) = match (draft.family, draft.group) {
+            (_, Some(group)) => {
+                let series = body.groups[group as usize].series;
+                (self.catalog.series[series as usize].family, series)
+            }
+            (FamilyRef::Drafted(at), None) => {
+                let id = families.get(at).copied().flatten()?;
+                let sample = &self.stager.parsed[draft.labels_of?];
+                let labels = self.stager.labels_of(sample);
+                (id, self.catalog.intern_series(id, labels, &self.settings))
+            }
+            (FamilyRef::Known(_), None) => return None,
+        };
+        let metric_type = self.catalog.families.get(&family)?.metric_type;
+        let old = body.group_of.get(&series).copied();
+        let accumulates = role == WriterRole::Accumulator;
+        let mut bounds = Arc::clone(&draft.bounds);
+        if let (Some(old), true) = (old, accumulates) {
+            bounds = crate::catalog::union(&body.groups[old as usize].bounds, &bounds);
+            if same_bounds(&bounds, &body.groups[old as usize].bounds) {
+                return Some(old);
+            }
+        }
+        let bounds = self.catalog.join_bounds(series, &bounds);
+        let first = u32::try_from(body.positions()).unwrap_or(u32::MAX);
+        let index = u32::try_from(body.groups.len()).unwrap_or(u32::MAX);
+        let len = bounds.len() + 2;
+        for _ in 0..len {
+            body.add_position(Target::new(Kind::Part, index));
+        }
+        self.catalog.contributions += len as u64;
+        self.catalog.add_ref(series, role == WriterRole::Identified);
+        body.groups.push(Group {
+            series,
+            first,
+            bounds,
+            metric_type,
+            pushed_parts: draft.pushed_parts,
+            state: GroupState::Live,
+        });
+        body.group_of.insert(series, index);
+        if let Some(old) = old {
+            if accumulates {
+                body.move_bases(old, index);
+            } else {
+                let new_epoch = self.is_new_epoch(body);
+                body.retire_group(old, &draft.parts, new_epoch);
+            }
+        }
+        Some(index)
+    }
+
+    /// A creation time belongs to the value with the same labels; without one it says nothing.
+    fn place_created(
+        &mut self,
+        body: &mut Body,
+        writes: &mut Writes,
+        parsed: usize,
+        family: Option<u32>,
+    ) {
+        let sample = &self.stager.parsed[parsed];
+        let value = sample.value;
+        let series =
+            family.and_then(|id| self.catalog.find_series(id, self.stager.labels_of(sample)));
+        let dated = series.and_then(|series| {
+            let scalar = body.find(Target::new(Kind::Cumulative, series));
+            scalar.or_else(|| {
+                body.group_of.get(&series).map(|group| body.groups[*group as usize].first)
+            })
+        });
+        let Some(dated) = dated else {
+            writes.ignored += 1;
+            return;
+        };
+        let target = Target::new(Kind::Created, dated);
+        let position = body.find(target).unwrap_or_else(|| {
+            self.catalog.contributions += 1;
+            body.add_position(target)
+        });
+        writes.placed[parsed] = position;
+        writes.scalars.push((position, value));
+    }
+}
