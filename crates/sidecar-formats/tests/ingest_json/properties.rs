@@ -25,7 +25,7 @@ fn check_memory(before: &[u8], body: &[u8]) -> Result<usize, TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(1500), ..ProptestConfig::default() })]
 
     #[test]
     fn what_the_sink_remembers_does_not_change_what_a_body_means(
@@ -44,16 +44,17 @@ proptest! {
     fn a_body_is_taken_apart_as_serde_json_does(body in body(), edits in edits()) {
         let bytes = edited(&body, &edits);
         let (result, ..) = told(&bytes, Recorder::default());
-        // Bare words that JSON does not have, numbers beyond floats and the depth are ours.
+        // Bare words that JSON does not have are ours, and numbers beyond floats where none is used.
         let text = String::from_utf8_lossy(&bytes);
-        let ours = text.contains("NaN") || text.contains("Inf") || text.contains("e400");
+        let ours = text.contains("NaN") || text.contains("Inf");
         match serde_json::from_slice::<serde_json::Value>(&bytes) {
             Ok(_) => {
                 let code = result.err().map(|error| error.code);
                 prop_assert!(code != Some("bad_json") && code != Some("bad_utf8"), "{code:?}");
             }
             Err(error) => prop_assert!(
-                result.is_err() || ours || error.to_string().contains("surrogate")
+                result.is_err() || ours || error.to_string().contains("out of range")
+                    || error.to_string().contains("surrogate")
                     || error.to_string().contains("hex escape")
                     || std::str::from_utf8(&bytes).is_err(),
                 "{error}"
