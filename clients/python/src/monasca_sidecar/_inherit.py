@@ -10,11 +10,14 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from prometheus_client.values import MutexValue
 
-_SUFFIXES = {
-    "counter": ("_total", ""),
-    "histogram": ("_bucket", "_count", "_sum"),
-    "summary": ("_count", "_sum"),
-    "unknown": ("",),
+# What the samples of a family are, by type and by what follows the family's name in theirs.
+_RISES = "never falls but at a restart"
+_SUM = "cumulative, but falls with negative observations"
+_CREATED = "when the series began"
+_ROLES: Dict[str, Dict[str, str]] = {
+    "counter": {"_total": _RISES, "": _RISES, "_created": _CREATED},
+    "histogram": {"_bucket": _RISES, "_count": _RISES, "_sum": _SUM, "_created": _CREATED},
+    "summary": {"_count": _RISES, "_sum": _SUM, "_created": _CREATED},
 }
 _INHERITED = "_monasca_inherited"
 
@@ -41,69 +44,64 @@ class Inherited:
 
     def take(self, metric: Any) -> None:
         """Remembers a family; called at the fork, before the application goes on."""
+        groups: Dict[_GroupKey, _Group] = {}
         for sample in metric.samples:
-            created = _is_created(metric, sample)
-            if not created and not _is_cumulative(metric, sample):
+            role = _role(metric, sample)
+            if role is None or not _is_share(sample.value):
                 continue
-            group = self._families.setdefault(metric.name, {}).setdefault(_group_key(sample), _Group())
-            if created:
+            group = groups.setdefault(_group_key(sample), _Group())
+            if role is _CREATED:
                 group.created = sample.value
-            elif isinstance(sample.value, (int, float)) and math.isfinite(sample.value) and sample.value:
-                group.values[_sample_key(sample)] = sample.value
+            else:
+                group.values[sample.name, sample.labels.get("le")] = sample.value
+        # What is zero is nobody's share.
+        counted = {key: group for key, group in groups.items() if group.values}
+        if counted:
+            self._families.setdefault(metric.name, {}).update(counted)
 
     def own(self, metric: Any) -> Sequence[Any]:
         """The values of the family's samples, less what was inherited."""
         groups = self._families.get(metric.name)
         if not groups:
             return [sample.value for sample in metric.samples]
-        for sample in metric.samples:
-            if self._started_anew(metric, sample, groups):
-                del groups[_group_key(sample)]
-        return [self._own_value(metric, sample, groups) for sample in metric.samples]
+        shares = [(sample, groups.get(_group_key(sample)), _role(metric, sample)) for sample in metric.samples]
+        for sample, group, role in shares:
+            if group is not None and group.values and _started_anew(sample, group, role):
+                group.values = {}
+        return [self._own_value(sample, group, role) for sample, group, role in shares]
 
-    def _started_anew(self, metric: Any, sample: Any, groups: Dict[_GroupKey, _Group]) -> bool:
-        """Whether the series was removed or reset since the fork: then nothing of it is the parent's."""
-        group = groups.get(_group_key(sample))
-        if group is None:
-            return False
-        if _is_created(metric, sample):
-            return group.created is not None and sample.value != group.created
-        # A sum may fall by itself: observations can be negative.
-        if not _is_cumulative(metric, sample) or sample.name.endswith("_sum"):
-            return False
-        return bool(sample.value < group.values.get(_sample_key(sample), 0.0))
-
-    def _own_value(self, metric: Any, sample: Any, groups: Dict[_GroupKey, _Group]) -> Any:
-        group = groups.get(_group_key(sample))
-        if group is None:
+    def _own_value(self, sample: Any, group: Optional[_Group], role: Optional[str]) -> Any:
+        if group is None or role is None or not group.values:
             return sample.value
-        if _is_created(metric, sample):
+        if role is _CREATED:
             return max(sample.value, self._taken)
-        if not _is_cumulative(metric, sample):
-            return sample.value
-        base = group.values.get(_sample_key(sample))
-        return sample.value if base is None else sample.value - base
+        return sample.value - group.values.get((sample.name, sample.labels.get("le")), 0)
 
 
-def _is_created(metric: Any, sample: Any) -> bool:
-    return bool(metric.type in _SUFFIXES and sample.name == metric.name + "_created")
+def _started_anew(sample: Any, group: _Group, role: Optional[str]) -> bool:
+    """Whether the series was removed or reset since the fork: then nothing of it is the parent's."""
+    if role is _CREATED:
+        return group.created is not None and bool(sample.value != group.created)
+    return role is _RISES and bool(sample.value < group.values.get((sample.name, sample.labels.get("le")), 0))
 
 
-def _is_cumulative(metric: Any, sample: Any) -> bool:
-    suffixes = _SUFFIXES.get(metric.type)
-    if suffixes is None or not sample.name.startswith(metric.name):
-        return False
-    if metric.type == "unknown":
-        return bool(sample.name.endswith("_total"))
-    return sample.name[len(metric.name):] in suffixes
+def _role(metric: Any, sample: Any) -> Optional[str]:
+    roles = _ROLES.get(metric.type)
+    if roles is not None:
+        return roles.get(sample.name[len(metric.name):]) if sample.name.startswith(metric.name) else None
+    # The sidecar takes these for counters.
+    return _RISES if metric.type == "unknown" and sample.name.endswith("_total") else None
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value) and value != 0
 
 
 def _group_key(sample: Any) -> _GroupKey:
-    return tuple(item for item in sample.labels.items() if item[0] != "le")
-
-
-def _sample_key(sample: Any) -> _SampleKey:
-    return (sample.name, sample.labels.get("le"))
+    labels = sample.labels
+    if "le" in labels:
+        return tuple(item for item in labels.items() if item[0] != "le")
+    return tuple(labels.items())
 
 
 class _InheritedValue(MutexValue):
