@@ -6,11 +6,15 @@ import json
 import random
 import uuid
 
+import pytest
+
 import exposition
 from sidecar import counter, gauge, histogram
 
 CONNECTIONS = 64
 PUSHES = 120
+# Long enough to be silent beyond the short decay of the second run.
+PAUSE_SECONDS = 0.5
 SCRAPERS = 3
 
 
@@ -91,6 +95,8 @@ class Worker:
                 self.born()
             elif chance < 0.04:
                 self.restart()
+            elif chance < 0.06:
+                await asyncio.sleep(PAUSE_SECONDS)
         await self.push(final=True)
         self.truth.running -= 1
 
@@ -132,7 +138,10 @@ async def run(port):
     return truth, sum(results[CONNECTIONS:])
 
 
-def test_nothing_falls_and_totals_are_exact_under_64_connections(sidecar):
+@pytest.mark.parametrize("decay", ["60s", "100ms"])
+def test_nothing_falls_and_totals_are_exact_under_64_connections(launch, decay):
+    """With the short decay, who pauses departs and returns while all the others push."""
+    sidecar = launch("--decay", decay)
     truth, scrapes = asyncio.run(run(sidecar.port))
     assert truth.sent == truth.answered
     assert scrapes >= 30
@@ -143,3 +152,5 @@ def test_nothing_falls_and_totals_are_exact_under_64_connections(sidecar):
     assert page.value("latency_seconds_bucket", le="1") == truth.sent
     assert page.value("latency_seconds_sum") == truth.sent
     assert page.get("alive") is None, "all said goodbye"
+    if decay == "100ms":
+        assert sidecar.own_sum("monasca_sidecar_resumes_total") > 20
