@@ -22,6 +22,8 @@ pub(crate) struct Series {
     pub(crate) family: u32,
     /// As pushed, without the reserved labels.
     pub(crate) labels: LabelSet,
+    /// Of the labels: a table that grows must not read them all.
+    hash: u32,
     /// Contributions, and one for a departed total.
     refs: u32,
     /// Latest write of a contribution that the retain pass saw, in tenths of a second.
@@ -229,10 +231,19 @@ impl Catalog {
 
     // ---- series
 
-    pub(crate) fn find_series(&self, family: u32, canonical: &[u8]) -> Option<u32> {
+    fn hash(&self, canonical: &[u8]) -> u32 {
         let hash = self.seed.hash_one(canonical);
+        u32::try_from((hash >> 32) ^ (hash & u64::from(u32::MAX))).unwrap_or_default()
+    }
+
+    pub(crate) fn find_series(&self, family: u32, canonical: &[u8]) -> Option<u32> {
+        let hash = self.hash(canonical);
         let table = &self.families.get(&family)?.series;
-        table.find(hash, |s| self.series[*s as usize].labels.as_bytes() == canonical).copied()
+        let matches = |id: &u32| {
+            let series = &self.series[*id as usize];
+            series.hash == hash && series.labels.as_bytes() == canonical
+        };
+        table.find(spread(hash), matches).copied()
     }
 
     /// The series, which is new when it has no contribution yet. It holds no reference: add one.
@@ -246,7 +257,8 @@ impl Catalog {
             return known;
         }
         let labels = LabelSet::from_canonical(canonical);
-        let entry = Series { family, labels, refs: 0, written: 0 };
+        let hash = self.hash(canonical);
+        let entry = Series { family, labels, hash, refs: 0, written: 0 };
         let id = match self.free_series.pop() {
             Some(id) => {
                 self.series[id as usize] = entry;
@@ -258,11 +270,9 @@ impl Catalog {
                 u32::try_from(self.series.len() - 1).unwrap_or(NOT_MERGED)
             }
         };
-        let (seed, series) = (&self.seed, &self.series);
+        let series = &self.series;
         if let Some(family) = self.families.get_mut(&family) {
-            family.series.insert_unique(seed.hash_one(canonical), id, |s| {
-                seed.hash_one(series[*s as usize].labels.as_bytes())
-            });
+            family.series.insert_unique(spread(hash), id, |s| spread(series[*s as usize].hash));
         }
         self.merge(id, settings);
         id
@@ -293,13 +303,12 @@ impl Catalog {
         if entry.refs > 0 {
             return;
         }
-        let family = entry.family;
-        let labels = std::mem::replace(&mut entry.labels, LabelSet::empty());
-        if let Some(family) = self.families.get_mut(&family) {
-            let hash = self.seed.hash_one(labels.as_bytes());
-            if let Ok(found) = family.series.find_entry(hash, |s| *s == series) {
-                found.remove();
-            }
+        let (family, hash) = (entry.family, entry.hash);
+        entry.labels = LabelSet::empty();
+        if let Some(family) = self.families.get_mut(&family)
+            && let Ok(found) = family.series.find_entry(spread(hash), |s| *s == series)
+        {
+            found.remove();
         }
         self.unmerge(series);
         self.series[series as usize].family = NO_FAMILY;
@@ -468,6 +477,11 @@ impl Catalog {
             }
         }
     }
+}
+
+/// A table takes its buckets from the low bits and its tags from the high ones.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
 }
 
 impl Folded {

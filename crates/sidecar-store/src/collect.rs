@@ -46,9 +46,16 @@ struct SlotValue {
 /// How an instance stands while it is run over.
 struct Standing {
     live: bool,
-    anonymous: bool,
+    role: WriterRole,
     arrival: u64,
     slot: u32,
+}
+
+impl Standing {
+    /// `departed: drop` shows the plain sum of live values; deltas are kept in bases alone.
+    fn counts_bases(&self, code: Code) -> bool {
+        code.keeps_departed() || self.role == WriterRole::Accumulator
+    }
 }
 
 impl Store {
@@ -94,7 +101,7 @@ impl Collector {
         };
         let standing = Standing {
             live,
-            anonymous: instance.role == WriterRole::Anonymous,
+            role: instance.role,
             arrival: body.arrival,
             slot: body.slot.unwrap_or(u32::MAX),
         };
@@ -123,8 +130,12 @@ impl Collector {
             if !standing.live && !code.keeps_departed() {
                 continue;
             }
-            let value =
-                if standing.anonymous { held_value(catalog, body, at, merged) } else { *value };
+            let value = match standing.role {
+                WriterRole::Anonymous => held_value(catalog, body, at, merged),
+                // What was added up is in the bases, which sums take in below.
+                WriterRole::Accumulator if !code.is_sum() => body.share(at).value(),
+                WriterRole::Identified | WriterRole::Accumulator => *value,
+            };
             let accumulator = &mut self.scalars[merged as usize];
             if kind == Kind::Cumulative && code.is_sum() {
                 accumulator.add(value);
@@ -161,7 +172,7 @@ impl Collector {
                 continue;
             }
             let code = self.layouts.codes[merged as usize];
-            if code.is_sum() && (standing.live || code.keeps_departed()) {
+            if code.is_sum() && standing.counts_bases(code) {
                 self.scalars[merged as usize].add_base(*base);
             }
         }
@@ -179,7 +190,8 @@ impl Collector {
         if !counts || at == u32::MAX || body.values[group.range()].iter().all(|v| is_absent(*v)) {
             return;
         }
-        let in_company = standing.anonymous && catalog.merged[merged as usize].identified > 0;
+        let in_company = standing.role == WriterRole::Anonymous
+            && catalog.merged[merged as usize].identified > 0;
         let values = if in_company { &body.peaks } else { &body.values };
         let is_summary = group.metric_type == MetricType::Summary;
         let same = same_bounds(&group.bounds, union);
@@ -198,6 +210,7 @@ impl Collector {
                 total.add(value);
             }
             if !body.bases.is_empty()
+                && standing.counts_bases(code)
                 && let Some(base) = u32::try_from(position).ok().and_then(|p| body.bases.get(&p))
             {
                 total.add_total(*base);

@@ -4,7 +4,7 @@
 
 use crate::group::{self, Group, GroupState};
 use crate::maps::Map;
-use crate::shape::Shape;
+use crate::shape::{Shape, StepRef};
 use hashbrown::HashTable;
 use parking_lot::Mutex;
 use sidecar_model::{ABSENT, Aggregation, Tick, Total};
@@ -248,6 +248,16 @@ impl Body {
         }
         let duplicates = if found.in_order { 0 } else { repeated(staged, self.positions()) };
         Some(KnownApplied { duplicates, non_finite_sums })
+    }
+
+    /// Notes that the same samples came in another order, unless somebody reads the shape now.
+    pub(crate) fn learn_order(&mut self, links: &[(StepRef, StepRef)]) {
+        let Some(shape) = Arc::get_mut(&mut self.shape) else { return };
+        for link in links {
+            if let (StepRef::Known(from), StepRef::Known(to)) = link {
+                shape.link(*from, *to);
+            }
+        }
     }
 
     /// `None`: something is unusual.

@@ -78,8 +78,8 @@ impl Store {
         }
     }
 
-    fn commit(&self, stager: Stager<'_>, meta: &PushMeta<'_>, now: Tick) -> Commit {
-        if let Some(outcome) = self.commit_known(&stager, meta, now) {
+    fn commit(&self, mut stager: Stager<'_>, meta: &PushMeta<'_>, now: Tick) -> Commit {
+        if let Some(outcome) = self.commit_known(&mut stager, meta, now) {
             return Commit::Done(outcome);
         }
         let mut catalog = self.catalog.write();
@@ -88,11 +88,16 @@ impl Store {
 
     /// The common push: one live instance, a shape it had before, nothing unusual. `None`: it
     /// needs the catalog.
-    fn commit_known(&self, stager: &Stager<'_>, meta: &PushMeta<'_>, now: Tick) -> Option<Outcome> {
+    fn commit_known(
+        &self,
+        stager: &mut Stager<'_>,
+        meta: &PushMeta<'_>,
+        now: Tick,
+    ) -> Option<Outcome> {
         if !stager.repeats_known_shape() || meta.is_final {
             return None;
         }
-        let primary = stager.primary.as_ref()?;
+        let primary = stager.primary.as_mut()?;
         let instance = primary.instance.as_ref()?;
         if instance.role != WriterRole::Identified {
             return None;
@@ -127,6 +132,10 @@ impl Store {
         body.ttl = meta.ttl;
         if let Some(ttl) = meta.ttl {
             body.gauge_due = body.gauge_due.min(now.after(ttl));
+        }
+        if !stager.links.is_empty() {
+            primary.shape = Arc::default();
+            body.learn_order(&stager.links);
         }
         drop(body);
         self.counters.duplicate_samples.add(applied.duplicates);
