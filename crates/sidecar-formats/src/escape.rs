@@ -45,19 +45,21 @@ pub fn label_name(name: &str) -> Cow<'_, str> {
     underscores(name, label_char)
 }
 
-fn metric_char(char: char) -> bool {
-    char == ':' || label_char(char)
+const fn metric_char(byte: u8) -> bool {
+    byte == b':' || label_char(byte)
 }
 
-fn label_char(char: char) -> bool {
-    char.is_ascii_alphanumeric() || char == '_'
+const fn label_char(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-fn is_plain(name: &str, allowed: fn(char) -> bool) -> bool {
-    !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(allowed)
+#[inline]
+fn is_plain(name: &str, allowed: fn(u8) -> bool) -> bool {
+    let first = name.as_bytes().first();
+    first.is_some_and(|byte| !byte.is_ascii_digit()) && name.bytes().all(allowed)
 }
 
-fn underscores(name: &str, allowed: fn(char) -> bool) -> Cow<'_, str> {
+fn underscores(name: &str, allowed: fn(u8) -> bool) -> Cow<'_, str> {
     if is_plain(name, allowed) {
         return Cow::Borrowed(name);
     }
@@ -65,7 +67,8 @@ fn underscores(name: &str, allowed: fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(
         name.chars()
             .map(|char| {
-                let stays = allowed(char) && !(first && char.is_ascii_digit());
+                let stays =
+                    u8::try_from(char).is_ok_and(allowed) && !(first && char.is_ascii_digit());
                 first = false;
                 if stays { char } else { '_' }
             })

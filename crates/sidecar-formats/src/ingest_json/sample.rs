@@ -21,6 +21,16 @@ struct Parsed {
     raw_end: Option<usize>,
 }
 
+/// What a sample's key stands for.
+#[derive(Clone, Copy, Debug)]
+enum Field {
+    /// Under which key it is written.
+    Name(&'static str),
+    Labels,
+    Value,
+    Other,
+}
+
 impl<'a, S: Sink> Reader<'a, '_, S> {
     /// Behind `[`: takes in all samples and goes behind `]`.
     pub(super) fn samples(&mut self) -> Read<()> {
@@ -113,20 +123,24 @@ impl<'a, S: Sink> Reader<'a, '_, S> {
         self.scan.skip_blanks();
         let mut more = !self.scan.eat(b'}');
         while more {
-            let key = self.scan.key()?;
+            let field = self.field()?;
             raw_end = None;
-            match self.scan.word(key).as_ref() {
-                b"value" => {
+            match field {
+                Field::Value => {
                     raw_end = Some(self.scan.at);
                     value = Some(in_field("value", read_value(&mut self.scan))?);
                 }
-                b"labels" => in_field("labels", read_labels(&mut self.scan, &mut self.parts))?,
-                word @ (b"name" | b"metricName") => {
-                    let field = if word.len() == 4 { "name" } else { "metricName" };
+                Field::Labels => in_field("labels", read_labels(&mut self.scan, &mut self.parts))?,
+                Field::Name(field) => {
+                    if let Some(name) = self.scan.plain_text() {
+                        self.parts.name = Some(Cow::Borrowed(name));
+                        more = self.scan.more(b'}')?;
+                        continue;
+                    }
                     self.parts.name =
                         in_field(field, text_or_null(&mut self.scan, Reason::NameNotText))?;
                 }
-                _ => self.scan.skip_value(FIELD_DEPTH)?,
+                Field::Other => self.scan.skip_value(FIELD_DEPTH)?,
             }
             more = self.scan.more(b'}')?;
         }
@@ -135,6 +149,30 @@ impl<'a, S: Sink> Reader<'a, '_, S> {
         }
         self.scan.at = start;
         in_field("value", self.scan.fault(Reason::ValueMissing))
+    }
+
+    /// At a key: goes to its value.
+    #[inline]
+    fn field(&mut self) -> Read<Field> {
+        let usual: [(&[u8], Field); 3] = [
+            (b"\"name\":", Field::Name("name")),
+            (b"\"labels\":", Field::Labels),
+            (b"\"value\":", Field::Value),
+        ];
+        for (word, field) in usual {
+            if self.scan.eat_word(word) {
+                self.scan.skip_blanks();
+                return Ok(field);
+            }
+        }
+        let key = self.scan.key()?;
+        Ok(match self.scan.word(key).as_ref() {
+            b"name" => Field::Name("name"),
+            b"metricName" => Field::Name("metricName"),
+            b"labels" => Field::Labels,
+            b"value" => Field::Value,
+            _ => Field::Other,
+        })
     }
 }
 
@@ -199,11 +237,19 @@ fn read_labels<'a>(scan: &mut Scanner<'a>, parts: &mut SampleParts<'a>) -> Read<
     }
     scan.skip_blanks();
     let mut more = !scan.eat(b'}');
+    // Equal names have the same bit: as long as no bit comes twice, no name does.
     let (mut seen, mut alike) = (0, false);
     while more {
+        if let Some((name, value)) = plain_label(scan) {
+            let bit = name_bit(name);
+            alike |= seen & bit != 0;
+            seen |= bit;
+            labels.push((Cow::Borrowed(name), Cow::Borrowed(value)));
+            more = scan.more(b'}')?;
+            continue;
+        }
         let raw = scan.key()?;
         let name = scan.text(raw)?;
-        // Equal names have the same bit: as long as no bit comes twice, no name does.
         let bit = name_bit(&name);
         alike |= seen & bit != 0;
         seen |= bit;
@@ -219,13 +265,28 @@ fn read_labels<'a>(scan: &mut Scanner<'a>, parts: &mut SampleParts<'a>) -> Read<
     Ok(())
 }
 
+/// The label that stands here, if both parts are plain; else stays here.
+#[inline(always)]
+fn plain_label<'a>(scan: &mut Scanner<'a>) -> Option<(&'a str, &'a str)> {
+    let start = scan.at;
+    if let Some(name) = scan.plain_text()
+        && scan.eat(b':')
+    {
+        scan.skip_blanks();
+        if let Some(value) = scan.plain_text() {
+            return Some((name, value));
+        }
+    }
+    scan.at = start;
+    None
+}
+
 #[inline]
 fn name_bit(name: &str) -> u64 {
     let last = name.as_bytes().last().copied().unwrap_or(0);
     1 << ((name.len() * 11 + usize::from(last)) & 63)
 }
 
-#[inline]
 fn read_label_value<'a>(scan: &mut Scanner<'a>) -> Read<Cow<'a, str>> {
     let start = scan.at;
     if scan.peek() == Some(b'"') {

@@ -39,7 +39,7 @@ impl<'a> Scanner<'a> {
         fault_at(reason, self.at)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn peek(&self) -> Option<u8> {
         self.body.get(self.at).copied()
     }
@@ -49,7 +49,7 @@ impl<'a> Scanner<'a> {
         self.body.get(self.at..).unwrap_or_default()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn skip_blanks(&mut self) {
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
             self.at += 1;
@@ -57,7 +57,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Whether `byte` stands here; if so goes behind it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn eat(&mut self, byte: u8) -> bool {
         let there = self.peek() == Some(byte);
         self.at += usize::from(there);
@@ -72,7 +72,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Behind an element or member: whether another follows; if not, goes behind `close`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn more(&mut self, close: u8) -> Read<bool> {
         self.skip_blanks();
         if self.eat(b',') {
@@ -225,6 +225,24 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// The string that stands here, if it has no escapes and is known to be UTF-8; else stays here.
+    /// The fast path of [`Scanner::raw_text`] and [`Scanner::text`]: what it gives fits registers.
+    #[inline(always)]
+    pub(super) fn plain_text(&mut self) -> Option<&'a str> {
+        if self.peek() != Some(b'"') {
+            return None;
+        }
+        let start = self.at + 1;
+        let end = plain_end(self.body, start);
+        if self.body.get(end) != Some(&b'"') {
+            return None;
+        }
+        let first = start.wrapping_sub(self.window_start);
+        let text = self.window.get(first..first.wrapping_add(end - start))?;
+        self.at = end + 1;
+        Some(text)
+    }
+
     #[inline(never)]
     fn text_from_new_window(&mut self, raw: RawText) -> Read<&'a str> {
         let enough = raw.end.max(raw.start + WINDOW_BYTES).min(self.body.len());
@@ -311,7 +329,7 @@ fn hex4(bytes: &[u8]) -> Option<u32> {
 }
 
 /// Where, from `at` on, the first quote, backslash or control character stands.
-#[inline]
+#[inline(always)]
 fn plain_end(bytes: &[u8], mut at: usize) -> usize {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);

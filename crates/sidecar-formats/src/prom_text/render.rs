@@ -23,6 +23,8 @@ pub(super) struct Rendered {
     names: Vec<String>,
     escaped: bool,
     left_out: usize,
+    /// Scratch: a point's labels.
+    labels: Vec<u8>,
 }
 
 /// How many lines a point has, and whose values they show.
@@ -97,11 +99,13 @@ impl Rendered {
             names: names(&name, layout.metric_type),
             escaped: !escape::is_plain_metric_name(&layout.name),
             left_out: 0,
+            labels: Vec::new(),
         };
         let collide = Collisions::of(layout);
         for (index, point) in layout.points.iter().enumerate() {
             rendered.point(&name, point, collide.hides(index));
         }
+        rendered.labels = Vec::new();
         rendered.text.shrink_to_fit();
         rendered.lines.shrink_to_fit();
         rendered
@@ -166,7 +170,9 @@ impl Rendered {
             self.lines.extend(std::iter::repeat_n(0, lines));
             return;
         }
-        let labels = label_text(point);
+        let mut labels = std::mem::take(&mut self.labels);
+        labels.clear();
+        write_labels(point, &mut labels);
         match &point.kind {
             PointKind::Scalar => self.line(name, "", &labels, None),
             PointKind::Histogram(bounds) => {
@@ -184,6 +190,7 @@ impl Rendered {
                 self.line(name, "_count", &labels, None);
             }
         }
+        self.labels = labels;
     }
 
     fn line(&mut self, name: &str, suffix: &str, labels: &[u8], bound: Option<(&str, &Bound)>) {
@@ -270,21 +277,19 @@ fn bound_text(bound: &Bound) -> &str {
     if bound.value == f64::INFINITY { "+Inf" } else { &bound.text }
 }
 
-/// `a="b",c="d"` with the names that this format can carry.
-fn label_text(point: &Point) -> Vec<u8> {
-    let mut out = Vec::new();
+/// Appends `a="b",c="d"` with the names that this format can carry.
+fn write_labels(point: &Point, out: &mut Vec<u8>) {
     let mut write = |name: &str, value: &str| {
         if !out.is_empty() {
             out.push(b',');
         }
-        write_label(name, value, &mut out);
+        write_label(name, value, out);
     };
     if is_plain(point) {
         point.labels.iter().for_each(|(name, value)| write(name, value));
     } else {
         plain_labels(point).iter().for_each(|(name, value)| write(name, value));
     }
-    out
 }
 
 fn write_label(name: &str, value: &str, out: &mut Vec<u8>) {
