@@ -8,7 +8,9 @@ cache="$PWD/.cache"
 stamps="$cache/stamps"
 # The two parsers that a Monasca agent may read the page with: an old one, and the newest.
 parsers=(0.20.0 0.26.0)
+declare -A package_of=([cc]=build-essential [buildah]=buildah [curl]=curl)
 apt_updated=no
+failed=no
 
 fail() {
     printf 'setup-tests: %s\n' "$*" >&2
@@ -19,12 +21,14 @@ say() { printf 'setup-tests: %s\n' "$*"; }
 
 # Runs a command quietly; its output is shown when it fails.
 quietly() {
-    local what=$1 log="$cache/setup.log"
+    local what=$1 log="$cache/setup-$BASHPID.log"
     shift
     if ! "$@" >"$log" 2>&1; then
         tail -n 30 "$log" >&2
+        rm -f "$log"
         fail "cannot $what (command: $*)"
     fi
+    rm -f "$log"
 }
 
 stamped() { [[ -f "$stamps/$1" && "$(cat "$stamps/$1")" == "$2" ]]; }
@@ -69,8 +73,6 @@ python_client() {
     made_from="$PWD $(cat "$stamps/venv") $(digest clients/python/pyproject.toml "$requirements")"
     stamped client "$made_from" && return
     say "installing clients/python and what its tests need"
-    has_python_headers || apt_install python3-dev
-    command -v cc >/dev/null || apt_install build-essential
     quietly "install $requirements" "$cache/venv/bin/pip" install --disable-pip-version-check \
         --requirement "$requirements"
     quietly "install clients/python" "$cache/venv/bin/pip" install --disable-pip-version-check \
@@ -131,13 +133,20 @@ need python3 "install Python 3.9 or later"
 need node "install Node 16 or later"
 need npm "it comes with Node"
 python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install python3-venv
-for tool in buildah curl; do
-    command -v "$tool" >/dev/null || apt_install "$tool"
+has_python_headers || apt_install python3-dev
+for tool in cc buildah curl; do
+    command -v "$tool" >/dev/null || apt_install "${package_of[$tool]}"
 done
+
+# Most of the time goes into waiting for downloads, so the independent parts run at once. Nothing but
+# `debian_prometheus` uses apt from here on.
+parts=()
+python_venv agent tests/requirements-agent.txt & parts+=($!)
+debian_prometheus & parts+=($!)
+node_packages & parts+=($!)
 python_venv venv tests/requirements.txt
 python_client
-python_venv agent tests/requirements-agent.txt
 for version in "${parsers[@]}"; do python_parser "$version"; done
-debian_prometheus
-node_packages
+for part in "${parts[@]}"; do wait "$part" || failed=yes; done
+[[ $failed == no ]] || fail "not everything is there, see above"
 say "everything is there"
