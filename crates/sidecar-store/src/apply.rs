@@ -14,6 +14,7 @@ use crate::stager::{ACCUMULATOR, Stager};
 use crate::store::Store;
 use crate::values::Manner;
 use sidecar_model::{Aggregation, Tick};
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 /// What a commit came to.
@@ -125,8 +126,10 @@ impl<'a> Apply<'a> {
             settings: &self.settings,
             declared: &mut self.declared,
             writer,
+            known,
+            known_families: OnceCell::new(),
         }
-        .draft(&mut body, known);
+        .draft(&mut body);
         drop(body);
         if full {
             draft.refuse_all(&Reason::InstanceLimit);

@@ -2,13 +2,15 @@
 //! refused. Reads the catalog and the instance, changes neither.
 
 use crate::catalog::{Catalog, same_bounds};
+use crate::family::{Family, owned_names};
 use crate::gather::{Gathering, PartDraft, PartSource};
 use crate::instance::{Body, Kind, Target};
-use crate::maps::Map;
+use crate::maps::{Map, Set};
 use crate::outcome::Reason;
 use crate::settings::Settings;
 use crate::stager::{ParsedSample, Stager};
 use sidecar_model::{Bound, MetricType, Role};
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 /// What a push would do for one writer.
@@ -77,8 +79,9 @@ pub(crate) enum FamilyRef {
     Known(u32),
 }
 
-/// Families that writers of the same push declare: they do not give way to each other.
-pub(crate) type Declared = Map<Box<str>, (MetricType, bool)>;
+/// Names that families of the same push own, with base name and type: they do not give way to
+/// each other.
+pub(crate) type Declared = Map<Box<str>, (Box<str>, MetricType)>;
 
 pub(crate) struct Drafter<'a> {
     pub(crate) stager: &'a Stager<'a>,
@@ -87,11 +90,14 @@ pub(crate) struct Drafter<'a> {
     pub(crate) declared: &'a mut Declared,
     /// Index among the stager's writers.
     pub(crate) writer: u32,
+    /// Staged positions of this writer.
+    pub(crate) known: &'a [(u32, f64)],
+    /// Families of `known`, once somebody asks.
+    pub(crate) known_families: OnceCell<Set<u32>>,
 }
 
 impl Drafter<'_> {
-    /// `known`: staged positions of this writer; `empty_headers`: families without samples are its.
-    pub(crate) fn draft(&mut self, body: &mut Body, known: &[(u32, f64)]) -> Draft {
+    pub(crate) fn draft(&mut self, body: &mut Body) -> Draft {
         let mut draft = Draft::default();
         let mut of_header: Vec<Option<usize>> = vec![None; self.stager.headers.len()];
         let mut gathered = Gathering::default();
@@ -104,7 +110,7 @@ impl Drafter<'_> {
         if self.writer == 0 {
             self.empty_families(&mut draft, &of_header, body);
         }
-        self.place_known(&mut draft, &mut gathered, known, body);
+        self.place_known(&mut draft, &mut gathered, body);
         for group in gathered.groups {
             self.finish_group(&mut draft, &group, body);
         }
@@ -175,31 +181,53 @@ impl Drafter<'_> {
     }
 
     fn check_family(&mut self, family: &mut FamilyDraft, body: &Body) {
-        let declared = (family.metric_type, family.suffixed);
-        let before = *self.declared.entry(family.base.clone()).or_insert(declared);
-        if before != declared {
-            family.refused =
-                Some(Reason::TypeConflict { held: before.0, pushed: family.metric_type });
-            return;
-        }
-        if let Some(id) = family.existing {
-            family.refused = self.unit_conflict(id, family.header, body);
-            return;
-        }
-        let in_the_way = |id: u32, other: &crate::family::Family| {
-            let mine = u32::from(holds(body, id));
-            other.holders > mine || self.declared_now(&other.base, family)
-        };
-        let (metric_type, suffixed) = declared;
-        match self.catalog.make_way(metric_type, &family.base, suffixed, in_the_way) {
+        let names = owned_names(family.metric_type, &family.base, family.suffixed);
+        match self.way_for(family, &names, body) {
             Ok(leaving) => family.leaving = leaving,
-            Err(reason) => family.refused = Some(reason),
+            Err(reason) => {
+                family.refused = Some(reason);
+                return;
+            }
+        }
+        for name in names {
+            let owner = (family.base.clone(), family.metric_type);
+            self.declared.insert(name.into(), owner);
         }
     }
 
-    /// Another family of the same push has this base name.
-    fn declared_now(&self, base: &str, family: &FamilyDraft) -> bool {
-        base != &*family.base && self.declared.contains_key(base)
+    /// The families that must leave for this one, or why it cannot be.
+    fn way_for(
+        &self,
+        family: &FamilyDraft,
+        names: &[String],
+        body: &Body,
+    ) -> Result<Vec<u32>, Reason> {
+        for name in names {
+            let Some((base, held)) = self.declared.get(&**name) else { continue };
+            if **base != *family.base {
+                return Err(Reason::NameConflict { name: name.clone(), owner: base.to_string() });
+            }
+            if *held != family.metric_type {
+                return Err(Reason::TypeConflict { held: *held, pushed: family.metric_type });
+            }
+        }
+        if let Some(id) = family.existing {
+            return self.unit_conflict(id, family.header, body).map_or(Ok(Vec::new()), Err);
+        }
+        let in_the_way = |id: u32, other: &Family| {
+            other.holders > u32::from(holds(body, id)) || self.writes_known(id, body)
+        };
+        let FamilyDraft { metric_type, suffixed, base, .. } = family;
+        self.catalog.make_way(*metric_type, base, *suffixed, in_the_way)
+    }
+
+    /// The push has samples of this family in a shape that is known.
+    fn writes_known(&self, family: u32, body: &Body) -> bool {
+        let families = self.known_families.get_or_init(|| {
+            let of = |(position, _): &(u32, f64)| family_of_position(self.catalog, body, *position);
+            self.known.iter().filter_map(of).collect()
+        });
+        families.contains(&family)
     }
 
     fn unit_conflict(&self, id: u32, header: u32, body: &Body) -> Option<Reason> {
@@ -265,14 +293,8 @@ impl Drafter<'_> {
         }
     }
 
-    fn place_known(
-        &self,
-        draft: &mut Draft,
-        gathered: &mut Gathering,
-        known: &[(u32, f64)],
-        body: &Body,
-    ) {
-        for (position, value) in known {
+    fn place_known(&self, draft: &mut Draft, gathered: &mut Gathering, body: &Body) {
+        for (position, value) in self.known {
             let target = body.targets[*position as usize];
             match target.kind() {
                 Kind::Cumulative if !is_count(*value) => {
