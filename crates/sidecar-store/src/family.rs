@@ -90,6 +90,7 @@ pub(crate) fn type_by_rule(settings: &Settings, name: &str) -> Option<MetricType
         .iter()
         .filter(|rule| rule.metric_type.is_some() && rule.matches.family(&[name, base]))
         .find_map(|rule| rule.metric_type)
+        .filter(|by_rule| !by_rule.is_composite())
 }
 
 /// Every name that the family can print or be called by, as written and as escaped.

@@ -86,7 +86,8 @@ pub struct Rule {
     pub matches: Match,
     /// Family-wide: only in a rule that matches by name alone.
     pub aggregate: Option<Aggregation>,
-    /// Family-wide: only in a rule that matches by name alone.
+    /// Family-wide: only in a rule that matches by name alone. Not of several samples (histogram,
+    /// summary).
     pub metric_type: Option<MetricType>,
     /// Family-wide: only in a rule that matches by name alone.
     pub decay: Option<Duration>,

@@ -61,7 +61,7 @@ fn setting(rule: &mut Rule, entry: &Entry, path: &str, problems: &mut Problems) 
     let Some(text) = problems.text(&entry.value, &key) else { return };
     let outcome = match entry.name.as_str() {
         "aggregate" => keep(&mut rule.aggregate, named::<Aggregation>(text)),
-        "type" => keep(&mut rule.metric_type, named::<MetricType>(text)),
+        "type" => keep(&mut rule.metric_type, single_valued(text)),
         "decay" => keep(&mut rule.decay, field::time(text, Zero::Refused)),
         "departed" => keep(&mut rule.departed, departed(text)),
         "unknown_past" => keep(&mut rule.unknown_past, field::unknown_past(text)),
@@ -70,6 +70,15 @@ fn setting(rule: &mut Rule, entry: &Entry, path: &str, problems: &mut Problems) 
     if let Err(message) = outcome {
         problems.at(entry.value.place, &key, message);
     }
+}
+
+/// A histogram or summary is made of several samples; a name alone does not make one.
+fn single_valued(text: &str) -> Result<MetricType, String> {
+    let metric_type = named::<MetricType>(text)?;
+    if metric_type.is_composite() {
+        return Err(format!("{metric_type} cannot be given by rule: its samples must say so"));
+    }
+    Ok(metric_type)
 }
 
 fn keep<T>(slot: &mut Option<T>, value: Result<T, String>) -> Result<(), String> {

@@ -127,7 +127,7 @@ rules:
     decay: 0
     unknown_past: half
   - match: {name: b}
-    type: histogram
+    type: info
     aggregate: mean
   - match: {name: c}
     drop_labels: [x, x, '']
@@ -136,6 +136,8 @@ rules:
     drop_labels: []
   - match: d
     drop: true
+  - match: {name: e}
+    type: histogram
 ",
         &[
             "f:2:5: rules[0]: has no match; `match: {name: \"*\"}` is every family",
@@ -151,12 +153,13 @@ rules:
              histogram summary unknown untyped info stateset gaugehistogram",
             "f:12:12: rules[4].decay: must be more than zero",
             "f:13:19: rules[4].unknown_past: \"half\": use full or baseline",
-            "f:16:16: rules[5].aggregate: mean is not possible for the type histogram",
+            "f:16:16: rules[5].aggregate: mean is not possible for the type info",
             "f:18:22: rules[6].drop_labels: \"x\" is given twice",
             "f:18:25: rules[6].drop_labels: a label name cannot be empty",
             "f:19:5: rules[7]: sets nothing: give one of aggregate, type, decay, departed, \
              unknown_past, drop_labels, drop",
             "f:22:12: rules[8].match: must be a map of keys to values",
+            "f:25:11: rules[9].type: histogram cannot be given by rule: its samples must say so",
         ],
     );
 }
