@@ -38,7 +38,8 @@ def start_gunicorn():
 
 def test_the_merged_counter_is_the_number_of_answered_requests(launch, start_gunicorn, scrape_with_prometheus):
     sidecar = launch("--decay", "10s")
-    gunicorn = start_gunicorn(sidecar, INTERVAL, "--max-requests", "300", "--max-requests-jitter", "100")
+    gunicorn = start_gunicorn(sidecar, INTERVAL, "-c", "gunicorn.conf.py", "--max-requests", "300",
+                              "--max-requests-jitter", "100", "app:app")
     load = Load(gunicorn.port, clients=3, per_second=150)
     prometheus = scrape_with_prometheus(sidecar)
     watch = Watch(sidecar)

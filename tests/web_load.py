@@ -16,18 +16,16 @@ BIN = CACHE / "venv/bin"
 
 
 class Gunicorn:
-    """`monasca-sidecar-run gunicorn app:app` in examples/gunicorn, on a free port."""
+    """`monasca-sidecar-run gunicorn ARGUMENTS` in a folder, on a free port."""
 
-    def __init__(self, sidecar, interval, *options):
+    def __init__(self, sidecar, interval, *arguments, folder=ROOT / "examples/gunicorn"):
         env = clean_environment({
             "MONASCA_SIDECAR_URL": sidecar.url, "MONASCA_SIDECAR_INTERVAL": str(interval),
             "PATH": f"{BIN}:{os.environ['PATH']}",
         })
         self.log = []
         self.process = subprocess.Popen(
-            [str(BIN / "monasca-sidecar-run"), "gunicorn", "-c", "gunicorn.conf.py", "--bind", "127.0.0.1:0",
-             *options, "app:app"],
-            cwd=ROOT / "examples/gunicorn", env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            [str(BIN / "monasca-sidecar-run"), "gunicorn", "--bind", "127.0.0.1:0", *arguments], cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, start_new_session=True)
         self.reader = threading.Thread(target=self._read_log, daemon=True)
         self.reader.start()
@@ -66,6 +64,19 @@ class Gunicorn:
             self.process.wait(60)
 
 
+def ask(port):
+    """One request over a connection of its own, as most load balancers make them."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request("GET", "/")
+        answer = connection.getresponse()
+        body = answer.read().decode()
+        assert answer.status == 200, (answer.status, body)
+        return body
+    finally:
+        connection.close()
+
+
 class Load:
     """Clients that ask at a steady pace from `start` to `stop`."""
 
@@ -78,17 +89,11 @@ class Load:
         self.threads = []
 
     def ask(self):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
-            connection.request("GET", "/")
-            answer = connection.getresponse()
-            said = re.fullmatch(r"answered by process (\d+)\n", answer.read().decode())
-            assert answer.status == 200 and said, answer.status
+            said = re.fullmatch(r"answered by process (\d+)\n", ask(self.port))
             self.answers.append((time.time(), int(said.group(1))))
         except (OSError, http.client.HTTPException):
             self.unanswered.append(time.time())
-        finally:
-            connection.close()
 
     def _run(self):
         due = time.monotonic()
