@@ -240,23 +240,13 @@ fn read_labels<'a>(scan: &mut Scanner<'a>, parts: &mut SampleParts<'a>) -> Read<
     // Equal names have the same bit: as long as no bit comes twice, no name does.
     let (mut seen, mut alike) = (0, false);
     while more {
-        if let Some((name, value)) = plain_label(scan) {
-            let bit = name_bit(name);
-            alike |= seen & bit != 0;
-            seen |= bit;
-            labels.push((Cow::Borrowed(name), Cow::Borrowed(value)));
-            more = scan.more(b'}')?;
-            continue;
+        match plain_label(scan) {
+            Some((name, value)) => labels.push((Cow::Borrowed(name), Cow::Borrowed(value))),
+            None => labels.push(read_label(scan)?),
         }
-        let raw = scan.key()?;
-        let name = scan.text(raw)?;
-        let bit = name_bit(&name);
+        let bit = labels.last().map_or(0, |(name, _)| name_bit(name));
         alike |= seen & bit != 0;
         seen |= bit;
-        match read_label_value(scan) {
-            Ok(value) => labels.push((name, value)),
-            Err(fault) => return Err(fault.in_field("labels.", &name)),
-        }
         more = scan.more(b'}')?;
     }
     if alike {
@@ -285,6 +275,16 @@ fn plain_label<'a>(scan: &mut Scanner<'a>) -> Option<(&'a str, &'a str)> {
 fn name_bit(name: &str) -> u64 {
     let last = name.as_bytes().last().copied().unwrap_or(0);
     1 << ((name.len() * 11 + usize::from(last)) & 63)
+}
+
+/// The label that stands here.
+fn read_label<'a>(scan: &mut Scanner<'a>) -> Read<(Cow<'a, str>, Cow<'a, str>)> {
+    let raw = scan.key()?;
+    let name = scan.text(raw)?;
+    match read_label_value(scan) {
+        Ok(value) => Ok((name, value)),
+        Err(fault) => Err(fault.in_field("labels.", &name)),
+    }
 }
 
 fn read_label_value<'a>(scan: &mut Scanner<'a>) -> Read<Cow<'a, str>> {
