@@ -92,7 +92,9 @@ impl HttpBody for Body {
 
 /// 200 with this body.
 pub(crate) fn page(content_type: HeaderValue, body: Body) -> Answer {
-    with_status(StatusCode::OK, content_type, body)
+    let mut answer = Response::new(body);
+    answer.headers_mut().insert(CONTENT_TYPE, content_type);
+    answer
 }
 
 /// What a push that is wholly applied is answered.
@@ -100,10 +102,10 @@ pub(crate) fn done() -> Answer {
     page(JSON, Body::Once(Bytes::from_static(b"true")))
 }
 
-pub(crate) fn with_status(status: StatusCode, content_type: HeaderValue, body: Body) -> Answer {
-    let mut answer = Response::new(body);
+/// For `problem.rs`, which chooses the status.
+pub(super) fn with_status(status: StatusCode, content_type: HeaderValue, body: Body) -> Answer {
+    let mut answer = page(content_type, body);
     *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, content_type);
     answer
 }
 

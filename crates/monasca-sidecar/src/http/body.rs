@@ -10,6 +10,7 @@ use flate2::{Decompress, FlushDecompress, Status};
 use hyper::HeaderMap;
 use hyper::body::{Body as HttpBody, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use parking_lot::Mutex;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,15 +20,35 @@ use std::task::Poll;
 /// Room that a Content-Length alone can get.
 const FIRST_ROOM_BYTES: usize = 64 * 1024;
 
+/// Room that is kept for the next bodies: pages of fresh memory cost more than what is read into
+/// them.
+const SPARES: usize = 4;
+const LARGEST_SPARE_BYTES: usize = 1 << 20;
+
 /// Memory of all request bodies together.
 #[derive(Debug, Default)]
 pub(crate) struct BodyMemory {
     used: AtomicUsize,
+    spares: Mutex<Vec<Vec<u8>>>,
 }
 
 impl BodyMemory {
     pub(crate) fn used_bytes(&self) -> usize {
         self.used.load(Relaxed)
+    }
+
+    fn room(&self) -> Vec<u8> {
+        self.spares.lock().pop().unwrap_or_default()
+    }
+
+    fn keep(&self, mut room: Vec<u8>) {
+        if (FIRST_ROOM_BYTES..=LARGEST_SPARE_BYTES).contains(&room.capacity()) {
+            let mut spares = self.spares.lock();
+            if spares.len() < SPARES {
+                room.clear();
+                spares.push(room);
+            }
+        }
     }
 }
 
@@ -56,7 +77,15 @@ impl Drop for Lease {
 #[derive(Debug)]
 pub(crate) struct Received {
     bytes: Whole,
-    _lease: Lease,
+    lease: Lease,
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        if let Whole::Gathered(room) = &mut self.bytes {
+            self.lease.memory.keep(std::mem::take(room));
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -104,7 +133,7 @@ pub(crate) async fn receive(
         Encoding::Identity => whole,
         Encoding::Gzip => Whole::Gathered(inflate(&whole, limits, &mut lease)?),
     };
-    Ok(Received { bytes, _lease: lease })
+    Ok(Received { bytes, lease })
 }
 
 /// Tells the connection's guard that a body is being read.
@@ -165,6 +194,9 @@ async fn gather(
                 break;
             }
             continue;
+        }
+        if gathered.is_empty() {
+            gathered = lease.memory.room();
         }
         make_room(&mut gathered, total, announced);
         gathered.extend_from_slice(&std::mem::take(&mut first));
