@@ -237,16 +237,17 @@ fn read_labels<'a>(scan: &mut Scanner<'a>, parts: &mut SampleParts<'a>) -> Read<
     }
     scan.skip_blanks();
     let mut more = !scan.eat(b'}');
-    // Equal names have the same bit: as long as no bit comes twice, no name does.
-    let (mut seen, mut alike) = (0, false);
+    let (mut seen, mut alike) = (SeenNames(0), false);
     while more {
-        match plain_label(scan) {
-            Some((name, value)) => labels.push((Cow::Borrowed(name), Cow::Borrowed(value))),
-            None => labels.push(read_label(scan)?),
+        // Two branches that end apart: what the usual one pushes never goes through memory first.
+        if let Some((name, value)) = plain_label(scan) {
+            alike |= seen.may_have(name);
+            labels.push((Cow::Borrowed(name), Cow::Borrowed(value)));
+        } else {
+            let (name, value) = read_label(scan)?;
+            alike |= seen.may_have(&name);
+            labels.push((name, value));
         }
-        let bit = labels.last().map_or(0, |(name, _)| name_bit(name));
-        alike |= seen & bit != 0;
-        seen |= bit;
         more = scan.more(b'}')?;
     }
     if alike {
@@ -271,10 +272,19 @@ fn plain_label<'a>(scan: &mut Scanner<'a>) -> Option<(&'a str, &'a str)> {
     None
 }
 
-#[inline]
-fn name_bit(name: &str) -> u64 {
-    let last = name.as_bytes().last().copied().unwrap_or(0);
-    1 << ((name.len() * 11 + usize::from(last)) & 63)
+/// A bit for each name so far, equal ones the same: as long as none comes twice, no name does.
+struct SeenNames(u64);
+
+impl SeenNames {
+    /// Whether the name may have come before; notes it.
+    #[inline]
+    fn may_have(&mut self, name: &str) -> bool {
+        let last = name.as_bytes().last().copied().unwrap_or(0);
+        let bit = 1 << ((name.len() * 11 + usize::from(last)) & 63);
+        let may = self.0 & bit != 0;
+        self.0 |= bit;
+        may
+    }
 }
 
 /// The label that stands here.
