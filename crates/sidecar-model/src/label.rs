@@ -136,8 +136,7 @@ pub struct Labels<'a> {
 
 impl<'a> Labels<'a> {
     fn part(&mut self) -> Option<&'a str> {
-        let (len, rest) = self.rest.split_first_chunk::<2>()?;
-        let (part, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*len)))?;
+        let (part, rest) = split_part(self.rest)?;
         self.rest = rest;
         std::str::from_utf8(part).ok()
     }
@@ -152,9 +151,28 @@ impl<'a> Iterator for Labels<'a> {
 }
 
 impl Ord for LabelSet {
+    /// Order of the pairs. Bytes of UTF-8 sort as its characters do, so nothing is decoded.
     fn cmp(&self, other: &Self) -> Ordering {
-        self.iter().cmp(other.iter())
+        let (mut mine, mut theirs) = (&*self.0, &*other.0);
+        loop {
+            match (split_part(mine), split_part(theirs)) {
+                (Some((a, rest_a)), Some((b, rest_b))) => match a.cmp(b) {
+                    Ordering::Equal => (mine, theirs) = (rest_a, rest_b),
+                    order @ (Ordering::Less | Ordering::Greater) => return order,
+                },
+                (None, Some(_)) => return Ordering::Less,
+                (Some(_), None) => return Ordering::Greater,
+                (None, None) => return Ordering::Equal,
+            }
+        }
     }
+}
+
+/// The first length-prefixed part and what follows it.
+#[inline]
+fn split_part(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, rest) = bytes.split_first_chunk::<2>()?;
+    rest.split_at_checked(usize::from(u16::from_le_bytes(*len)))
 }
 
 impl PartialOrd for LabelSet {
