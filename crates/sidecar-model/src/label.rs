@@ -201,10 +201,7 @@ mod tests {
 
     #[test]
     fn a_name_twice_is_refused() {
-        assert_eq!(
-            LabelSet::new(vec![("a", "1"), ("a", "2")]),
-            Err(LabelSetError::DuplicateName)
-        );
+        assert_eq!(LabelSet::new(vec![("a", "1"), ("a", "2")]), Err(LabelSetError::DuplicateName));
     }
 
     #[test]

@@ -81,7 +81,8 @@ mod tests {
 
     #[test]
     fn order_of_adding_does_not_change_the_sum() {
-        let values: Vec<f64> = (1..400).map(|n| f64::from(n) * 0.1 + 1.0e9 / f64::from(n)).collect();
+        let values: Vec<f64> =
+            (1..400).map(|n| f64::from(n) * 0.1 + 1.0e9 / f64::from(n)).collect();
         let mut forward = Total::ZERO;
         let mut backward = Total::ZERO;
         values.iter().for_each(|v| forward.add(*v));
