@@ -236,6 +236,12 @@ def test_a_delta_gauge_moves_the_current_value(sidecar):
     assert sidecar.page().value("g") == 3
 
 
+def test_a_repeated_push_of_deltas_alone_is_not_added_again(sidecar):
+    for number, acked in ((1, 0), (1, 0), (2, 1), (2, 1), (1, 0)):
+        sidecar.push([delta("d_total", "counter", 5, "w")], Push_Sequence=f"e.{number}.{acked}")
+    assert sidecar.page().value("d_total") == 10
+
+
 # -- info and stateset
 
 
@@ -277,6 +283,18 @@ def test_conveniences_of_the_json_body(sidecar):
         ("g", ()): 2, ("h", ()): 5, ("bare", ()): 3,
         ("l", (("b", "true"), ("i", "7"), ("n", "1.50"))): 1,
     }
+
+
+@pytest.mark.parametrize("names", [("a.b", "a_b"), ("a_b", "a.b")])
+def test_label_names_that_become_one_when_escaped_cannot_lower_a_counter(sidecar, names):
+    sidecar.push([counter("c_total", 10, "one", **{names[0]: "v"})])
+    sidecar.post([counter("c_total", 2, "two", **{names[1]: "v"})])
+    assert sidecar.page().value("c_total", a_b="v") >= 10
+
+
+def test_a_stray_sample_cannot_push_out_the_family_that_it_came_with(sidecar):
+    sidecar.post([family("h", "histogram", value("h", 7), *histogram("h", {"+Inf": 1}, 1)["values"])])
+    assert sidecar.page().get("h_count") == 1
 
 
 # -- rules
