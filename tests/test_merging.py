@@ -333,3 +333,23 @@ rules:
     sidecar.goodbye("pod=a")
     assert sidecar.page().value("plain_total") == 4
     assert sidecar.page().value("by_path_total") == 7
+
+
+def test_a_type_rule_that_is_taken_back_locks_nobody_out(launch):
+    sidecar = launch(config="decay: 60s\n")
+
+    def push():
+        for worker, number in (("a", 3), ("b", 4)):
+            sidecar.push([family("u", "unknown", value("u", number, {}, worker))])
+
+    def reload(text):
+        sidecar.config_path.write_text(text)
+        assert sidecar.request("POST", "/-/reload").status == 200
+
+    push()
+    reload("rules:\n  - match: {name: u}\n    type: counter\n")
+    push()
+    assert sidecar.page().value("u") == 7
+    reload("decay: 60s\n")
+    push()
+    assert sidecar.page().families["u"].type == "untyped"
