@@ -1,6 +1,8 @@
 //! A label set: sorted by name, names unique, no empty value, cheap to clone, hashed and compared
 //! as one run of bytes.
 
+use crate::name::{is_plain_label_name, plain_label_name};
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
@@ -57,6 +59,24 @@ impl LabelSet {
             }
         }
         Ok(())
+    }
+
+    /// The canonical bytes of the same set with names that every format can carry: what is equal
+    /// here is printed equal by a format without UTF-8 names.
+    pub fn plain_canonical(canonical: &[u8]) -> Cow<'_, [u8]> {
+        let labels = Labels { rest: canonical };
+        if labels.clone().all(|(name, _)| is_plain_label_name(name)) {
+            return Cow::Borrowed(canonical);
+        }
+        let mut plain: Vec<(Cow<'_, str>, &str)> =
+            labels.map(|(name, value)| (plain_label_name(name), value)).collect();
+        plain.sort();
+        let mut bytes = Vec::with_capacity(canonical.len());
+        for (name, value) in &plain {
+            push_part(&mut bytes, name);
+            push_part(&mut bytes, value);
+        }
+        Cow::Owned(bytes)
     }
 
     /// The set whose canonical bytes [`LabelSet::write_canonical`] wrote.

@@ -19,7 +19,7 @@ pub use exposition::{
 };
 pub use label::{LabelSet, LabelSetError};
 pub use metric_type::{MetricType, Role, UnknownType, base_name, role_of};
-pub use name::{legacy_label_name, legacy_metric_name};
+pub use name::{is_plain_label_name, is_plain_metric_name, plain_label_name, plain_metric_name};
 pub use sink::{FamilyHeader, Mark, Problem, ProblemKind, SampleParts, Sink};
 pub use tick::Tick;
 pub use total::Total;

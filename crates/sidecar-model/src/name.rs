@@ -1,39 +1,74 @@
 //! Names as the formats without UTF-8 can carry them. The one place that knows which characters
-//! are legal there.
+//! are legal there, and the scheme `underscores` that replaces the others.
 
 use std::borrow::Cow;
 
-/// A metric name with `_` for each character outside `[a-zA-Z0-9_:]`, and for a leading digit.
-pub fn legacy_metric_name(name: &str) -> Cow<'_, str> {
-    legacy(name, |c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
+/// Whether every format can carry this metric name: `[a-zA-Z_:][a-zA-Z0-9_:]*`.
+pub fn is_plain_metric_name(name: &str) -> bool {
+    is_plain(name, metric_char)
 }
 
-/// A label name with `_` for each character outside `[a-zA-Z0-9_]`, and for a leading digit.
-pub fn legacy_label_name(name: &str) -> Cow<'_, str> {
-    legacy(name, |c| c.is_ascii_alphanumeric() || c == '_')
+/// Whether every format can carry this label name: `[a-zA-Z_][a-zA-Z0-9_]*`.
+pub fn is_plain_label_name(name: &str) -> bool {
+    is_plain(name, label_char)
 }
 
-fn legacy(name: &str, legal: impl Fn(char) -> bool) -> Cow<'_, str> {
-    let leads_with_digit = name.starts_with(|c: char| c.is_ascii_digit());
-    if !leads_with_digit && name.chars().all(&legal) {
+/// The metric name under the scheme `underscores`: `_` for each character that is not allowed, or
+/// not there.
+pub fn plain_metric_name(name: &str) -> Cow<'_, str> {
+    underscores(name, metric_char)
+}
+
+/// The label name under the scheme `underscores`.
+pub fn plain_label_name(name: &str) -> Cow<'_, str> {
+    underscores(name, label_char)
+}
+
+const fn metric_char(byte: u8) -> bool {
+    byte == b':' || label_char(byte)
+}
+
+const fn label_char(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+#[inline]
+fn is_plain(name: &str, allowed: fn(u8) -> bool) -> bool {
+    let first = name.as_bytes().first();
+    first.is_some_and(|byte| !byte.is_ascii_digit()) && name.bytes().all(allowed)
+}
+
+fn underscores(name: &str, allowed: fn(u8) -> bool) -> Cow<'_, str> {
+    if is_plain(name, allowed) {
         return Cow::Borrowed(name);
     }
-    let replaced = name.chars().enumerate().map(|(at, c)| {
-        let ok = legal(c) && !(at == 0 && c.is_ascii_digit());
-        if ok { c } else { '_' }
+    let mut first = true;
+    let replaced = name.chars().map(|char| {
+        let stays = u8::try_from(char).is_ok_and(allowed) && !(first && char.is_ascii_digit());
+        first = false;
+        if stays { char } else { '_' }
     });
     Cow::Owned(replaced.collect())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{legacy_label_name, legacy_metric_name};
+    use super::{is_plain_metric_name, plain_label_name, plain_metric_name};
 
     #[test]
-    fn each_illegal_character_becomes_one_underscore() {
-        assert_eq!(legacy_metric_name("http:requests_total"), "http:requests_total");
-        assert_eq!(legacy_metric_name("a.b-é"), "a_b__");
-        assert_eq!(legacy_metric_name("1a2"), "_a2");
-        assert_eq!(legacy_label_name("a:b"), "a_b");
+    fn names_get_an_underscore_for_each_other_character() {
+        for (name, expected) in [
+            ("http.status:sum", "http_status:sum"),
+            ("0name", "_name"),
+            ("a0", "a0"),
+            ("Björn x", "Bj_rn_x"),
+            ("日本", "__"),
+        ] {
+            assert_eq!(plain_metric_name(name), expected);
+        }
+        assert_eq!(plain_label_name("a:b"), "a_b");
+        assert!(is_plain_metric_name("a:b_1"));
+        assert!(!is_plain_metric_name(""));
+        assert!(!is_plain_metric_name("1a"));
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct Apply<'a> {
     pub(crate) outcome: Outcome,
     pub(crate) declared: Declared,
     pub(crate) removed_families: bool,
+    /// The push is of another life of its process: what was counted before joins the bases.
+    pub(crate) begins_anew: bool,
 }
 
 impl<'a> Apply<'a> {
@@ -60,6 +62,7 @@ impl<'a> Apply<'a> {
             outcome: Outcome::default(),
             declared: Declared::default(),
             removed_families: false,
+            begins_anew: false,
         };
         if apply.is_late() {
             store.counters.late_pushes.add(1);
@@ -68,8 +71,7 @@ impl<'a> Apply<'a> {
         if (meta.strict || apply.settings.strict) && apply.withhold() {
             return Commit::Done(apply.outcome);
         }
-        apply.all_writers();
-        Commit::Done(apply.outcome)
+        if apply.all_writers() { Commit::Done(apply.outcome) } else { Commit::Moved }
     }
 
     // ---- before anything is written
@@ -127,7 +129,7 @@ impl<'a> Apply<'a> {
             declared: &mut self.declared,
             writer,
             known,
-            known_families: OnceCell::new(),
+            written_families: OnceCell::new(),
         }
         .draft(&mut body);
         drop(body);
@@ -147,7 +149,7 @@ impl<'a> Apply<'a> {
         self.store.find_instance(id).unwrap_or_else(|| Arc::new(Instance::new(id, role)))
     }
 
-    fn note(&mut self, refusals: Vec<(String, Reason)>) {
+    pub(crate) fn note(&mut self, refusals: Vec<(String, Reason)>) {
         for (family, reason) in refusals {
             if !self.outcome.refused.iter().any(|r| r.family == family) {
                 self.outcome.refused.push(Refused { family, reason });
@@ -157,30 +159,47 @@ impl<'a> Apply<'a> {
 
     // ---- the commit
 
-    fn all_writers(&mut self) {
+    /// False: nothing is written, since the body's order decides and is not known.
+    fn all_writers(&mut self) -> bool {
         let sequence = self.store.next_sequence();
         let ttl = self.meta.ttl.map_or(0, duration_tenths);
         let stamp = Stamp { sequence, written: tenths(self.now), ttl };
+        let mut written = Vec::new();
         for writer in self.writers() {
             let (instance, draft) = self.draft(writer);
+            if draft.order_matters {
+                return false;
+            }
             let refusals = draft.refusals(self.catalog);
             self.note(refusals);
             if !draft.is_empty() {
+                written.push(writer);
                 self.commit(writer, &instance, &draft, stamp);
             }
         }
+        // Deltas have no instance; their push's sequence is kept with the one that sent them.
+        if self.meta.sequence.is_some() && written == [ACCUMULATOR] {
+            let instance = self.instance_of(0);
+            self.commit(0, &instance, &Draft::default(), stamp);
+        }
         self.store.counters.duplicate_samples.add(self.outcome.duplicates);
+        true
     }
 
     fn commit(&mut self, writer: u32, instance: &Arc<Instance>, draft: &Draft, stamp: Stamp) {
         let mut body = instance.body.lock();
         let entered = self.enter(instance, &mut body, stamp);
+        self.begins_anew = self.is_new_epoch(&body) || body.begins_later(draft, &self.stager);
         let families = self.take_families(instance, &mut body, draft);
-        let writes = self.place(instance, &mut body, draft, &families);
-        self.outcome.duplicates += repeated(&writes.scalars, body.positions());
+        let mut writes = self.place(instance, &mut body, draft, &families);
+        let duplicates = repeated(&writes.scalars, body.positions());
+        self.outcome.duplicates += duplicates;
         self.outcome.samples += writes.scalars.len() as u64;
         self.outcome.samples += draft.groups.iter().map(|g| g.samples).sum::<u64>();
         self.outcome.samples += writes.ignored;
+        if duplicates > 0 {
+            keep_last(&mut writes.scalars, body.positions());
+        }
         if stamp.ttl > 0 && body.ttls.is_empty() {
             body.ttls = vec![0; body.positions()];
         }
@@ -292,18 +311,19 @@ impl<'a> Apply<'a> {
                 ids.push(None);
                 continue;
             }
-            let id = family.existing.unwrap_or_else(|| self.make_family(family, body));
+            let id = self.make_family(family, body);
             self.hold(body, id);
             self.describe(id, family);
             ids.push(Some(id));
         }
-        let process_start = |f: &FamilyDraft| &*f.base == "process_start_time_seconds";
+        let process_start = |f: &FamilyDraft| &*f.base == crate::place::PROCESS_START;
         if instance.role == WriterRole::Identified && draft.families.iter().any(process_start) {
             body.start_time = None;
         }
         ids
     }
 
+    /// The drafted family, which is made unless it is there. What is in its way leaves.
     fn make_family(&mut self, family: &FamilyDraft, body: &mut Body) -> u32 {
         for id in &family.leaving {
             self.catalog.remove_family(*id);
@@ -311,7 +331,15 @@ impl<'a> Apply<'a> {
             self.removed_families = true;
         }
         let FamilyDraft { metric_type, base, suffixed, .. } = family;
-        self.catalog.add_family(*metric_type, base, *suffixed, &self.settings, self.now)
+        match family.existing {
+            Some(id) => {
+                self.catalog.set_suffixed(id, *suffixed);
+                id
+            }
+            None => {
+                self.catalog.add_family(*metric_type, base, *suffixed, &self.settings, self.now)
+            }
+        }
     }
 
     fn hold(&mut self, body: &mut Body, id: u32) {
@@ -397,6 +425,16 @@ fn counts_nowhere(catalog: &Catalog, body: &Body, at: usize) -> bool {
         Kind::Created => return false,
     };
     catalog.family_of(series).is_none()
+}
+
+/// Of a series that stands in the body more than once the last value counts.
+fn keep_last(scalars: &mut Vec<(u32, f64)>, positions: usize) {
+    let mut seen = vec![false; positions];
+    scalars.reverse();
+    scalars.retain(|(position, _)| {
+        seen.get_mut(*position as usize).is_none_or(|seen| !std::mem::replace(seen, true))
+    });
+    scalars.reverse();
 }
 
 /// By position: its first value counts for nothing because a rule says so of unknown pasts.

@@ -1,7 +1,8 @@
 //! The shared directory: families, series as pushed, merged series, who owns which sample name,
 //! and what departed instances have counted. Changed under one lock, in push order.
 
-use crate::family::{Family, FamilyRules, owned_names};
+use crate::draft::FamilyDraft;
+use crate::family::{Family, FamilyRules, owned_names, type_by_rule};
 use crate::instance::tenths;
 use crate::maps::{Map, Seed};
 use crate::outcome::Reason;
@@ -157,17 +158,18 @@ impl Catalog {
         self.families.get(&id).filter(|f| &*f.base == base).map(|_| id)
     }
 
-    /// Which families would have to go for a new one with these names, or who is in the way.
+    /// Which families would have to go for one with these names, or who is in the way.
     pub(crate) fn make_way(
         &self,
-        metric_type: MetricType,
-        base: &str,
-        suffixed: bool,
+        names: &[String],
+        draft: &FamilyDraft,
         in_the_way: impl Fn(u32, &Family) -> bool,
     ) -> Result<Vec<u32>, Reason> {
         let mut leaving = Vec::new();
-        for name in owned_names(metric_type, base, suffixed) {
-            let Some(id) = self.owner(&name) else { continue };
+        for name in names {
+            let Some(id) = self.owner(name).filter(|id| Some(*id) != draft.existing) else {
+                continue;
+            };
             let Some(family) = self.families.get(&id) else { continue };
             if !in_the_way(id, family) {
                 if !leaving.contains(&id) {
@@ -175,13 +177,33 @@ impl Catalog {
                 }
                 continue;
             }
-            return Err(if &*family.base == base && family.metric_type != metric_type {
-                Reason::TypeConflict { held: family.metric_type, pushed: metric_type }
-            } else {
-                Reason::NameConflict { name, owner: family.base.to_string() }
-            });
+            return Err(
+                if *family.base == *draft.base && family.metric_type != draft.metric_type {
+                    Reason::TypeConflict { held: family.metric_type, pushed: draft.metric_type }
+                } else {
+                    Reason::NameConflict { name: name.clone(), owner: family.base.to_string() }
+                },
+            );
         }
         Ok(leaving)
+    }
+
+    /// A family without series carries its suffix from now on, or no longer.
+    pub(crate) fn set_suffixed(&mut self, id: u32, suffixed: bool) {
+        let Some(family) = self.families.get_mut(&id) else { return };
+        if family.suffixed == suffixed {
+            return;
+        }
+        let (metric_type, base) = (family.metric_type, Arc::clone(&family.base));
+        let before = owned_names(metric_type, &base, family.suffixed);
+        family.suffixed = suffixed;
+        for name in before {
+            self.owners.remove(&*name);
+        }
+        for name in owned_names(metric_type, &base, suffixed) {
+            self.owners.insert(name.into(), id);
+        }
+        self.touch(id);
     }
 
     pub(crate) fn add_family(
@@ -198,7 +220,9 @@ impl Catalog {
             self.owners.insert(name.into(), id);
         }
         let rules = FamilyRules::of(settings, metric_type, base);
-        self.families.insert(id, Family::new(base, metric_type, suffixed, rules, now));
+        let mut family = Family::new(base, metric_type, suffixed, rules, now);
+        family.typed_by_rule = type_by_rule(settings, &family.sample_name()).is_some();
+        self.families.insert(id, family);
         self.touch(id);
         id
     }
@@ -231,8 +255,9 @@ impl Catalog {
 
     // ---- series
 
+    /// Label sets that are printed equal where names are plain have one hash.
     fn hash(&self, canonical: &[u8]) -> u32 {
-        let hash = self.seed.hash_one(canonical);
+        let hash = self.seed.hash_one(&*LabelSet::plain_canonical(canonical));
         u32::try_from((hash >> 32) ^ (hash & u64::from(u32::MAX))).unwrap_or_default()
     }
 
@@ -244,6 +269,21 @@ impl Catalog {
             series.hash == hash && series.labels.as_bytes() == canonical
         };
         table.find(spread(hash), matches).copied()
+    }
+
+    /// Another series of the family is printed with the same labels by formats whose names are
+    /// plain.
+    pub(crate) fn has_lookalike(&self, family: u32, canonical: &[u8]) -> bool {
+        let Some(family) = self.families.get(&family) else { return false };
+        let hash = self.hash(canonical);
+        let looks_alike = |id: &u32| {
+            let series = &self.series[*id as usize];
+            let other = series.labels.as_bytes();
+            series.hash == hash
+                && other != canonical
+                && LabelSet::plain_canonical(other) == LabelSet::plain_canonical(canonical)
+        };
+        family.series.find(spread(hash), looks_alike).is_some()
     }
 
     /// The series, which is new when it has no contribution yet. It holds no reference: add one.

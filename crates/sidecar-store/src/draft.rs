@@ -24,6 +24,9 @@ pub(crate) struct Draft {
     /// Known positions, without parts of groups and refused families.
     pub(crate) known: Vec<(u32, f64)>,
     pub(crate) non_finite_sums: u64,
+    /// A sample that was parsed and one that was known say the same series: only a body that is
+    /// parsed whole tells which was the last.
+    pub(crate) order_matters: bool,
     /// Families of known positions that are refused.
     pub(crate) refused_known: Map<u32, Reason>,
 }
@@ -54,7 +57,7 @@ pub(crate) struct ScalarDraft {
 #[derive(Debug)]
 pub(crate) struct CreatedDraft {
     pub(crate) parsed: usize,
-    pub(crate) family: usize,
+    pub(crate) family: FamilyRef,
 }
 
 #[derive(Debug)]
@@ -92,8 +95,8 @@ pub(crate) struct Drafter<'a> {
     pub(crate) writer: u32,
     /// Staged positions of this writer.
     pub(crate) known: &'a [(u32, f64)],
-    /// Families of `known`, once somebody asks.
-    pub(crate) known_families: OnceCell<Set<u32>>,
+    /// Families that the push has samples of, once somebody asks.
+    pub(crate) written_families: OnceCell<Set<u32>>,
 }
 
 impl Drafter<'_> {
@@ -101,8 +104,17 @@ impl Drafter<'_> {
         let mut draft = Draft::default();
         let mut of_header: Vec<Option<usize>> = vec![None; self.stager.headers.len()];
         let mut gathered = Gathering::default();
-        for (at, sample) in self.stager.parsed.iter().enumerate() {
-            if sample.writer == self.writer {
+        // A stray sample comes last: it must not push out the family that it came in.
+        for strays in [false, true] {
+            for (at, sample) in self.stager.parsed.iter().enumerate() {
+                let stray = self.stager.headers[sample.header as usize].stray;
+                if sample.writer != self.writer || stray != strays {
+                    continue;
+                }
+                if let Some(dated) = self.dated_by(&draft, sample) {
+                    draft.created.push(CreatedDraft { parsed: at, family: dated });
+                    continue;
+                }
                 let family = self.family(&mut draft, &mut of_header, sample, body);
                 self.place(&mut draft, &mut gathered, at, sample, family, body);
             }
@@ -115,9 +127,27 @@ impl Drafter<'_> {
             self.finish_group(&mut draft, &group, body);
         }
         draft.drop_refused(self.catalog, body);
+        self.drop_lookalikes(&mut draft);
         self.find_positions(&mut draft, body);
         self.limit(&mut draft, body);
         draft
+    }
+
+    /// The cumulative family x that a sample of a family x_created beside it dates.
+    fn dated_by(&self, draft: &Draft, sample: &ParsedSample) -> Option<FamilyRef> {
+        let facts = &self.stager.headers[sample.header as usize].facts;
+        if !matches!(facts.metric_type, MetricType::Gauge | MetricType::Unknown) {
+            return None;
+        }
+        let base = facts.base().strip_suffix("_created").filter(|base| !base.is_empty())?;
+        for metric_type in [MetricType::Counter, MetricType::Histogram, MetricType::Summary] {
+            if let Some(at) = draft.by_name.get(&(base.into(), metric_type)) {
+                return Some(FamilyRef::Drafted(*at));
+            }
+        }
+        let id = self.catalog.family_named(base)?;
+        let known = self.catalog.families.get(&id)?;
+        known.metric_type.is_cumulative().then_some(FamilyRef::Known(id))
     }
 
     /// The drafted family of a sample, checked against who is there when first met.
@@ -132,8 +162,9 @@ impl Drafter<'_> {
             let family = &mut draft.families[*known];
             let other_name = sample.role == Role::Value && family.suffixed != sample.suffixed;
             if other_name && family.metric_type == MetricType::Counter && family.refused.is_none() {
-                let base = family.base.to_string();
-                family.refused = Some(Reason::NameConflict { name: base.clone(), owner: base });
+                let (plain, total) = (family.base.to_string(), format!("{}_total", family.base));
+                let (name, owner) = if family.suffixed { (plain, total) } else { (total, plain) };
+                family.refused = Some(Reason::NameConflict { name, owner });
             }
             return *known;
         }
@@ -163,8 +194,10 @@ impl Drafter<'_> {
         let suffixed = suffixed.unwrap_or_else(|| {
             known.map_or(facts.name.len() > base.len(), |family| family.suffixed)
         });
-        let fits =
-            known.is_some_and(|f| f.metric_type == facts.metric_type && f.suffixed == suffixed);
+        // Clients name a counter without its suffix until it has a series.
+        let fits = known.is_some_and(|f| {
+            f.metric_type == facts.metric_type && (f.suffixed == suffixed || f.series.is_empty())
+        });
         let mut family = FamilyDraft {
             header,
             metric_type: facts.metric_type,
@@ -211,21 +244,30 @@ impl Drafter<'_> {
                 return Err(Reason::TypeConflict { held: *held, pushed: family.metric_type });
             }
         }
-        if let Some(id) = family.existing {
-            return self.unit_conflict(id, family.header, body).map_or(Ok(Vec::new()), Err);
+        if let Some(reason) =
+            family.existing.and_then(|id| self.unit_conflict(id, family.header, body))
+        {
+            return Err(reason);
         }
         let in_the_way = |id: u32, other: &Family| {
-            other.holders > u32::from(holds(body, id)) || self.writes_known(id, body)
+            other.holders > u32::from(holds(body, id)) || self.writes(id, body)
         };
-        let FamilyDraft { metric_type, suffixed, base, .. } = family;
-        self.catalog.make_way(*metric_type, base, *suffixed, in_the_way)
+        self.catalog.make_way(names, family, in_the_way)
     }
 
-    /// The push has samples of this family in a shape that is known.
-    fn writes_known(&self, family: u32, body: &Body) -> bool {
-        let families = self.known_families.get_or_init(|| {
-            let of = |(position, _): &(u32, f64)| family_of_position(self.catalog, body, *position);
-            self.known.iter().filter_map(of).collect()
+    /// The push has samples of this family, whether they were known or parsed.
+    fn writes(&self, family: u32, body: &Body) -> bool {
+        let families = self.written_families.get_or_init(|| {
+            let known =
+                |(position, _): &(u32, f64)| family_of_position(self.catalog, body, *position);
+            let parsed = |sample: &ParsedSample| {
+                let facts = &self.stager.headers[sample.header as usize].facts;
+                let id = self.catalog.family_named(facts.base())?;
+                let same_type = self.catalog.families.get(&id)?.metric_type == facts.metric_type;
+                same_type.then_some(id)
+            };
+            let mine = self.stager.parsed.iter().filter(|s| s.writer == self.writer);
+            self.known.iter().filter_map(known).chain(mine.filter_map(parsed)).collect()
         });
         families.contains(&family)
     }
@@ -268,7 +310,10 @@ impl Drafter<'_> {
     ) {
         let metric_type = draft.families[family].metric_type;
         match sample.role {
-            Role::Created => draft.created.push(CreatedDraft { parsed, family }),
+            Role::Created => {
+                let family = FamilyRef::Drafted(family);
+                draft.created.push(CreatedDraft { parsed, family });
+            }
             Role::Value => {
                 if metric_type.is_cumulative() && !is_count(sample.value) {
                     draft.families[family].refused.get_or_insert(Reason::BadValue);
@@ -311,10 +356,36 @@ impl Drafter<'_> {
         }
     }
 
+    /// Leaves out new series that would be printed like another one.
+    fn drop_lookalikes(&self, draft: &mut Draft) {
+        let Draft { families, scalars, groups, .. } = draft;
+        let mut fits = |family: usize, parsed: usize| {
+            let Some(id) = families[family].existing else { return true };
+            let labels = self.stager.labels_of(&self.stager.parsed[parsed]);
+            let fits = self.catalog.find_series(id, labels).is_some()
+                || !self.catalog.has_lookalike(id, labels);
+            if !fits {
+                families[family].limited.get_or_insert(Reason::LabelConflict);
+            }
+            fits
+        };
+        scalars.retain(|scalar| fits(scalar.family, scalar.parsed));
+        groups.retain(|group| match (group.family, group.labels_of) {
+            (FamilyRef::Drafted(family), Some(parsed)) => fits(family, parsed),
+            (FamilyRef::Drafted(_) | FamilyRef::Known(_), _) => true,
+        });
+    }
+
     /// Finds the positions that the instance already has for parsed values.
     fn find_positions(&self, draft: &mut Draft, body: &mut Body) {
         if body.positions() == 0 {
             return;
+        }
+        let mut known = vec![false; if draft.scalars.is_empty() { 0 } else { body.positions() }];
+        for (position, _) in self.known {
+            if let Some(known) = known.get_mut(*position as usize) {
+                *known = true;
+            }
         }
         for scalar in &mut draft.scalars {
             let family = &draft.families[scalar.family];
@@ -322,6 +393,8 @@ impl Drafter<'_> {
             let series = family.existing.and_then(|id| self.catalog.find_series(id, labels));
             let kind = scalar_kind(family.metric_type);
             scalar.position = series.and_then(|s| body.find(Target::new(kind, s)));
+            let repeats = |position: u32| known.get(position as usize).copied().unwrap_or(false);
+            draft.order_matters |= scalar.position.is_some_and(repeats);
         }
     }
 
@@ -403,7 +476,7 @@ impl Draft {
             FamilyRef::Known(id) => !refused.contains_key(&id),
         };
         self.scalars.retain(|s| kept(FamilyRef::Drafted(s.family)));
-        self.created.retain(|c| kept(FamilyRef::Drafted(c.family)));
+        self.created.retain(|c| kept(c.family));
         self.groups.retain(|g| kept(g.family));
         if refused.is_empty() {
             return;

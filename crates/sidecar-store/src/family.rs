@@ -5,7 +5,7 @@ use crate::catalog::Merged;
 use crate::maps::Seed;
 use crate::settings::{Departed, Settings, UnknownPast};
 use hashbrown::HashTable;
-use sidecar_model::{Aggregation, LabelSet, MetricType, Tick, legacy_metric_name};
+use sidecar_model::{Aggregation, LabelSet, MetricType, Tick, plain_metric_name};
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ pub(crate) struct Family {
     pub(crate) metric_type: MetricType,
     /// Samples carry the type's suffix (`_total`, `_info`).
     pub(crate) suffixed: bool,
+    /// A rule gave it its type.
+    pub(crate) typed_by_rule: bool,
     pub(crate) help: Arc<str>,
     pub(crate) unit: Arc<str>,
     /// Live instances that ever wrote it.
@@ -110,7 +112,7 @@ pub(crate) fn owned_names(metric_type: MetricType, base: &str, suffixed: bool) -
     let mut names: Vec<String> = suffixes.iter().map(|s| format!("{base}{s}")).collect();
     let escaped: Vec<String> = names
         .iter()
-        .map(|name| legacy_metric_name(name).into_owned())
+        .map(|name| plain_metric_name(name).into_owned())
         .filter(|name| !names.contains(name))
         .collect();
     names.extend(escaped);
@@ -130,6 +132,7 @@ impl Family {
             base: base.into(),
             metric_type,
             suffixed,
+            typed_by_rule: false,
             help: "".into(),
             unit: "".into(),
             holders: 0,

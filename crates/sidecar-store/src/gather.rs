@@ -66,6 +66,7 @@ impl Drafter<'_> {
         let (sum_at, count_at) = (bounds.len(), bounds.len() + 1);
         let mut parts = vec![ABSENT; bounds.len() + 2];
         let mut parsed = Vec::new();
+        let mut known = vec![false; parts.len()];
         let mut filled = 0;
         for part in &gathered.parts {
             let at = match part.role {
@@ -77,7 +78,11 @@ impl Drafter<'_> {
                     at
                 }
             };
-            filled += u32::from(sidecar_model::is_absent(parts[at]));
+            let is_known = matches!(part.from, PartSource::Known(_));
+            let first = sidecar_model::is_absent(parts[at]);
+            draft.order_matters |= !first && known[at] != is_known;
+            known[at] = is_known;
+            filled += u32::from(first);
             parts[at] = part.value;
             if let PartSource::Parsed(sample) = part.from {
                 parsed.push((sample, u32::try_from(at).unwrap_or(u32::MAX)));

@@ -152,6 +152,8 @@ pub(crate) struct Body {
 pub(crate) struct SharedIdWatch {
     /// Positions whose value fell in the last push, with what they had.
     pub(crate) fell: Vec<(u32, f64)>,
+    /// A new epoch or a later start came with that fall.
+    pub(crate) explained: bool,
     pub(crate) returns: u32,
     pub(crate) shared: bool,
 }
@@ -223,7 +225,7 @@ pub(crate) fn duration_tenths(wait: Duration) -> u32 {
 
 impl Body {
     /// Applies known positions when nothing about them is unusual: no counter falls or is not a
-    /// number, no process began anew, every histogram is whole. `None`: nothing was changed, the
+    /// number, no process began anew, every histogram is whole, nothing stands twice. `None`: nothing was changed, the
     /// push needs the catalog. `number` gives the push's sequence number.
     pub(crate) fn apply_known(
         &mut self,
@@ -232,6 +234,9 @@ impl Body {
         number: impl FnOnce() -> u64,
     ) -> Option<KnownApplied> {
         let found = self.check_known(staged)?;
+        if !found.in_order && repeated(staged, self.positions()) > 0 {
+            return None;
+        }
         let groups = if found.parts { self.settle_known_groups(staged)? } else { Vec::new() };
         let non_finite_sums = groups.iter().map(|(_, _, left_out)| u64::from(*left_out)).sum();
         stamp.sequence = number();
@@ -246,8 +251,9 @@ impl Body {
                 self.write(first + at, *value, stamp);
             }
         }
-        let duplicates = if found.in_order { 0 } else { repeated(staged, self.positions()) };
-        Some(KnownApplied { duplicates, non_finite_sums })
+        // Nothing fell: what was seen of two processes under the id was not twice in a row.
+        self.watch.returns = 0;
+        Some(KnownApplied { non_finite_sums })
     }
 
     /// Notes that the same samples came in another order, unless somebody reads the shape now.
@@ -406,8 +412,6 @@ impl Body {
 /// What applying known positions brought to light.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KnownApplied {
-    /// Samples that stood in the body more than once.
-    pub(crate) duplicates: u64,
     pub(crate) non_finite_sums: u64,
 }
 

@@ -6,7 +6,7 @@ use crate::group::GroupState;
 use crate::instance::{Body, Instance, Kind, State, WriterRole};
 use crate::maps::Set;
 use crate::store::Store;
-use sidecar_model::{Tick, Total, is_absent};
+use sidecar_model::{Bound, MetricType, Tick, Total, is_absent};
 use std::sync::Arc;
 
 impl Store {
@@ -150,7 +150,7 @@ impl Body {
             if group.state == GroupState::Dead || !group.metric_type.is_cumulative() {
                 continue;
             }
-            let is_summary = group.metric_type == sidecar_model::MetricType::Summary;
+            let is_summary = group.metric_type == MetricType::Summary;
             let parts = group.range().enumerate().map(|(part, at)| {
                 let quantile = is_summary && part < group.sum_at();
                 if quantile { Total::ZERO } else { self.part_share(at) }
@@ -215,15 +215,29 @@ impl Body {
     }
 
     /// A group gives way to one with other bounds. If the process began anew, what the old one
-    /// counted stays as its base.
-    pub(crate) fn retire_group(&mut self, old: u32, new_parts: &[f64], new_epoch: bool) {
+    /// counted stays as its base: it did when the cumulative count at one of its bounds is lower,
+    /// or cannot be told.
+    pub(crate) fn retire_group(
+        &mut self,
+        old: u32,
+        (new_bounds, new_parts): (&[Bound], &[f64]),
+        begins_anew: bool,
+    ) {
         let group = self.groups[old as usize].clone();
-        let count = self.values[group.first as usize + group.count_at()];
-        let fell = new_parts.last().is_some_and(|new| *new < count);
+        let values = &self.values[group.range()];
+        let fell = if group.metric_type == MetricType::Summary {
+            values.last().zip(new_parts.last()).is_some_and(|(old, new)| new < old)
+        } else {
+            let told = cumulative(new_bounds, new_parts);
+            cumulative(&group.bounds, values).into_iter().any(|(bound, count)| {
+                let new = told.iter().find(|(b, _)| b.total_cmp(&bound).is_eq());
+                count > 0.0 && new.is_none_or(|(_, new)| *new < count)
+            })
+        };
         let bases = group
             .range()
             .any(|at| u32::try_from(at).is_ok_and(|position| self.bases.contains_key(&position)));
-        let state = match (group.metric_type.is_cumulative(), fell || new_epoch) {
+        let state = match (group.metric_type.is_cumulative(), fell || begins_anew) {
             (true, true) => GroupState::Frozen,
             (true, false) if bases => {
                 self.values[group.range()].fill(0.0);
@@ -341,6 +355,16 @@ impl Body {
         self.ttls.shrink_to_fit();
         self.groups.shrink_to_fit();
     }
+}
+
+/// Bounds with the counts up to each.
+fn cumulative(bounds: &[Bound], buckets: &[f64]) -> Vec<(f64, f64)> {
+    let mut below = 0.0;
+    let up_to = |(bound, count): (&Bound, &f64)| {
+        below += count;
+        (bound.value, below)
+    };
+    bounds.iter().zip(buckets).map(up_to).collect()
 }
 
 fn moved_positions(removed: &[bool]) -> Vec<u32> {

@@ -56,10 +56,12 @@ pub struct Refused {
 /// Why a family, or the new series of a family, is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
-    #[error("the family is a {held} of another live instance, not a {pushed}")]
+    #[error("the family is a {held}, not a {pushed}")]
     TypeConflict { held: sidecar_model::MetricType, pushed: sidecar_model::MetricType },
     #[error("the sample name {name} belongs to the family {owner}")]
     NameConflict { name: String, owner: String },
+    #[error("a new series has the labels of another one but for characters in label names")]
+    LabelConflict,
     #[error("the unit is {held}, not {pushed}")]
     UnitConflict { held: String, pushed: String },
     #[error("a counter, bucket or count must be finite and not negative")]
@@ -84,6 +86,7 @@ impl Reason {
         match self {
             Reason::TypeConflict { .. } => "type_conflict",
             Reason::NameConflict { .. } => "name_conflict",
+            Reason::LabelConflict => "label_conflict",
             Reason::UnitConflict { .. } => "unit_conflict",
             Reason::BadValue => "bad_value",
             Reason::FallingBuckets => "falling_buckets",

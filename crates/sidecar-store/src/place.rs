@@ -6,9 +6,13 @@ use crate::catalog::same_bounds;
 use crate::draft::{Draft, FamilyRef, scalar_kind};
 use crate::group::{Group, GroupState};
 use crate::instance::{Body, Instance, Kind, Target, WriterRole};
+use crate::outcome::Reason;
 use crate::values::GroupWrite;
 use sidecar_model::Aggregation;
 use std::sync::Arc;
+
+/// The gauge whose rise tells that a process began anew.
+pub(crate) const PROCESS_START: &str = "process_start_time_seconds";
 
 /// What is to be written, and where parsed samples went.
 pub(crate) struct Writes {
@@ -39,6 +43,7 @@ impl Apply<'_> {
             draft.scalars.len() + draft.groups.iter().map(|g| g.parts.len()).sum::<usize>(),
         );
         let identified = instance.role == WriterRole::Identified;
+        let start = draft.families.iter().position(|f| &*f.base == PROCESS_START);
         let mut last_wish: Option<(u32, Option<Aggregation>)> = None;
         for scalar in &draft.scalars {
             let Some(id) = families.get(scalar.family).copied().flatten() else { continue };
@@ -52,8 +57,16 @@ impl Apply<'_> {
             }
             let position = match scalar.position {
                 Some(known) => known,
-                None => self.scalar_position(body, draft, scalar, id, identified),
+                None => match self.scalar_position(body, draft, scalar, id, identified) {
+                    Some(new) => new,
+                    None => continue,
+                },
             };
+            if Some(scalar.family) == start
+                && self.stager.labels_of(&self.stager.parsed[scalar.parsed]).is_empty()
+            {
+                body.start_time = Some(position);
+            }
             writes.placed[scalar.parsed] = position;
             writes.scalars.push((position, value));
         }
@@ -61,7 +74,10 @@ impl Apply<'_> {
             self.place_group(body, &mut writes, group, families, instance.role);
         }
         for created in &draft.created {
-            let family = families.get(created.family).copied().flatten();
+            let family = match created.family {
+                FamilyRef::Drafted(at) => families.get(at).copied().flatten(),
+                FamilyRef::Known(id) => Some(id),
+            };
             self.place_created(body, &mut writes, created.parsed, family);
         }
         writes
@@ -74,9 +90,14 @@ impl Apply<'_> {
         scalar: &crate::draft::ScalarDraft,
         id: u32,
         identified: bool,
-    ) -> u32 {
+    ) -> Option<u32> {
         let sample = &self.stager.parsed[scalar.parsed];
         let labels = self.stager.labels_of(sample);
+        if self.catalog.has_lookalike(id, labels) {
+            let family = draft.families[scalar.family].base.to_string();
+            self.note(vec![(family, Reason::LabelConflict)]);
+            return None;
+        }
         let series = self.catalog.intern_series(id, labels, &self.settings);
         let family = &draft.families[scalar.family];
         let target = Target::new(scalar_kind(family.metric_type), series);
@@ -84,15 +105,12 @@ impl Apply<'_> {
         if body.positions() > 0
             && let Some(known) = body.find(target)
         {
-            return known;
+            return Some(known);
         }
         let position = body.add_position(target);
-        if &*family.base == "process_start_time_seconds" && labels.is_empty() {
-            body.start_time = Some(position);
-        }
         self.catalog.contributions += 1;
         self.catalog.add_ref(series, identified);
-        position
+        Some(position)
     }
 
     fn place_group(
@@ -148,6 +166,11 @@ impl Apply<'_> {
                 let id = families.get(at).copied().flatten()?;
                 let sample = &self.stager.parsed[draft.labels_of?];
                 let labels = self.stager.labels_of(sample);
+                if self.catalog.has_lookalike(id, labels) {
+                    let family = self.catalog.families.get(&id)?.base.to_string();
+                    self.note(vec![(family, Reason::LabelConflict)]);
+                    return None;
+                }
                 (id, self.catalog.intern_series(id, labels, &self.settings))
             }
             (FamilyRef::Known(_), None) => return None,
@@ -184,8 +207,7 @@ impl Apply<'_> {
             if accumulates {
                 body.move_bases(old, index);
             } else {
-                let new_epoch = self.is_new_epoch(body);
-                body.retire_group(old, &draft.parts, new_epoch);
+                body.retire_group(old, (&draft.bounds, &draft.parts), self.begins_anew);
             }
         }
         Some(index)

@@ -14,9 +14,9 @@ impl Store {
         let retyped: Vec<u32> = catalog
             .families
             .iter()
-            .filter(|(_, family)| {
-                type_by_rule(&settings, &family.sample_name())
-                    .is_some_and(|by_rule| by_rule != family.metric_type)
+            .filter(|(_, family)| match type_by_rule(&settings, &family.sample_name()) {
+                Some(by_rule) => by_rule != family.metric_type,
+                None => family.typed_by_rule,
             })
             .map(|(id, _)| *id)
             .collect();

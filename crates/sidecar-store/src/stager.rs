@@ -67,6 +67,8 @@ pub(crate) struct StagedHeader {
     pub(crate) raw: Option<(u64, u32)>,
     /// Its index in the primary's shape.
     pub(crate) remembered: u16,
+    /// Made for a sample that does not belong to the family it came in.
+    pub(crate) stray: bool,
 }
 
 #[derive(Debug)]
@@ -179,6 +181,7 @@ impl<'s> Stager<'s> {
                 facts: Arc::clone(&known.facts),
                 raw: Some((known.hash, known.len)),
                 remembered: self.header,
+                stray: false,
             };
             self.open = Some(self.stage_header(staged));
         }
@@ -272,8 +275,12 @@ impl<'s> Stager<'s> {
                 let by_rule = type_by_rule(&self.settings, name);
                 let stray = Facts::stray(name, facts.temporality, by_rule);
                 let suffixed = name.len() > stray.base().len();
-                let staged =
-                    StagedHeader { facts: Arc::new(stray), raw: None, remembered: NO_HEADER };
+                let staged = StagedHeader {
+                    facts: Arc::new(stray),
+                    raw: None,
+                    remembered: NO_HEADER,
+                    stray: true,
+                };
                 (Role::Value, suffixed, self.stage_header(staged), None)
             }
         };
@@ -441,22 +448,18 @@ fn writer_id<'a>(sample: &'a SampleParts<'_>, instance_labels: &[String]) -> Cow
         sample.labels.iter().find(|(name, _)| name == wanted).map_or("", |(_, v)| v.as_ref())
     };
     let id = value("_id");
-    if instance_labels.is_empty() {
+    let others = instance_labels.iter().map(|label| (label.as_str(), value(label)));
+    let mut others = others.filter(|(_, value)| !value.is_empty()).peekable();
+    // An id that looks like a joined one is joined too, so that no two writers share an id.
+    let looks_joined = !instance_labels.is_empty() && id.contains(['=', ',']);
+    if others.peek().is_none() && !looks_joined {
         return Cow::Borrowed(id);
     }
-    let mut joined = id.to_owned();
-    for label in instance_labels {
-        let value = value(label);
-        if !value.is_empty() {
-            if !joined.is_empty() {
-                joined.push(',');
-            }
-            joined.push_str(label);
-            joined.push('=');
-            joined.push_str(value);
-        }
-    }
-    Cow::Owned(joined)
+    let own = (!id.is_empty()).then_some(("_id", id));
+    let part = |(label, value): (&str, &str)| {
+        format!("{label}={}", value.replace('\\', "\\\\").replace(',', "\\,"))
+    };
+    Cow::Owned(own.into_iter().chain(others).map(part).collect::<Vec<_>>().join(","))
 }
 
 /// One NaN for all, so that none can be taken for the absent value.
@@ -526,7 +529,8 @@ impl Sink for Stager<'_> {
         }
         let mut facts = Facts::new(header, metric_type);
         facts.temporality = self.temporality.unwrap_or(facts.temporality);
-        let staged = StagedHeader { facts: Arc::new(facts), raw, remembered: NO_HEADER };
+        let staged =
+            StagedHeader { facts: Arc::new(facts), raw, remembered: NO_HEADER, stray: false };
         self.open = Some(self.stage_header(staged));
         Ok(())
     }
@@ -569,6 +573,10 @@ impl Sink for Stager<'_> {
             .and_then(|at| self.headers.get(at as usize))
             .is_some_and(|h| h.facts.temporality == Temporality::Delta);
         let writer = if delta {
+            if self.has_sequence {
+                // Deltas have no instance, but whoever numbers its pushes is known by them.
+                self.writer(sample).map_err(whole)?;
+            }
             if !value.is_finite() {
                 return Err(whole(ProblemKind::BadDelta));
             }

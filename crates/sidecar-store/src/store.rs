@@ -138,13 +138,8 @@ impl Store {
             body.learn_order(&stager.links);
         }
         drop(body);
-        self.counters.duplicate_samples.add(applied.duplicates);
         self.counters.non_finite_sums.add(applied.non_finite_sums);
-        Some(Outcome {
-            samples: stager.known.len() as u64,
-            duplicates: applied.duplicates,
-            ..Outcome::default()
-        })
+        Some(Outcome { samples: stager.known.len() as u64, ..Outcome::default() })
     }
 
     /// Forgets everything, ids too.

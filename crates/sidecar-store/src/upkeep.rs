@@ -136,11 +136,13 @@ impl Store {
         for (at, expired) in expired.iter_mut().enumerate() {
             let Some(decay) = position_decay(catalog, role, body, at, settings) else { continue };
             let written = from_tenths(body.written[at]);
-            if now.since(written) >= decay {
+            if now.since(written) < decay {
+                due = due.min(written.after(decay).as_millis());
+            } else if counts_in_company(catalog, role, body, at) {
+                due = due.min(now.after(SWEEP_EVERY).as_millis());
+            } else {
                 *expired = true;
                 any += 1;
-            } else {
-                due = due.min(written.after(decay).as_millis());
             }
         }
         body.gauge_due = Tick::from_millis(due);
@@ -236,6 +238,24 @@ fn position_decay(
     }
 }
 
+/// An anonymous value that counts in a total with others: it stays with that total, which would fall
+/// to a part without it.
+fn counts_in_company(catalog: &Catalog, role: WriterRole, body: &Body, at: usize) -> bool {
+    let target = body.targets[at];
+    let series = match target.kind() {
+        Kind::Cumulative => target.index(),
+        Kind::Part => {
+            let group = &body.groups[target.index() as usize];
+            if !group.metric_type.is_cumulative() {
+                return false;
+            }
+            group.series
+        }
+        Kind::Gauge | Kind::Created => return false,
+    };
+    role == WriterRole::Anonymous && catalog.has_company(series)
+}
+
 /// A histogram decays when its latest written part does.
 fn keep_groups_whole(body: &Body, expired: &mut [bool]) {
     for group in &body.groups {
@@ -310,7 +330,8 @@ fn drop_unwritten(
     }
     for instance in instances {
         let identified = instance.role == WriterRole::Identified;
-        instance.body.lock().compact(catalog, identified, |body, at| {
+        let mut body = instance.body.lock();
+        body.compact(catalog, identified, |body, at| {
             let target = body.targets[at];
             match target.kind() {
                 Kind::Gauge | Kind::Cumulative => is_stale(target.index()),
@@ -318,5 +339,8 @@ fn drop_unwritten(
                 Kind::Created => false,
             }
         });
+        if !identified {
+            release_unused(catalog, &mut body, now);
+        }
     }
 }

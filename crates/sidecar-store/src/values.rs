@@ -1,8 +1,10 @@
 //! Writing values: what counts as a restart, what joins the base, when a shared id is proved.
 
 use crate::catalog::Catalog;
+use crate::draft::Draft;
 use crate::group::{self, GroupState};
 use crate::instance::{Body, Kind, Stamp, WATCHED_FALLS, WriterRole};
+use crate::stager::Stager;
 use sidecar_model::{ABSENT, Aggregation, MetricType, Total, is_absent};
 
 /// How the values of one writer's push are to be taken.
@@ -14,6 +16,15 @@ pub(crate) struct Manner {
     pub(crate) new_epoch: bool,
     /// The instance departed and is back.
     pub(crate) returns: bool,
+}
+
+/// Whose push it is, as far as epoch and start time tell.
+#[derive(Clone, Copy, Debug)]
+struct Life {
+    /// A new epoch, or a later start.
+    new_life: bool,
+    /// Not the life of the push before: an earlier start, too.
+    another_life: bool,
 }
 
 /// Settled parts of one group.
@@ -66,13 +77,12 @@ impl Body {
         baseline: &dyn Fn(u32) -> bool,
     ) -> Findings {
         let falls = self.falls(scalars, groups);
-        let mut findings = Findings {
-            resets: 0,
-            proved_shared: !manner.returns && self.watch_falls(&falls, scalars, groups),
-        };
-        let began_anew = manner.new_epoch
-            || self.start_time_rises(scalars)
-            || (manner.returns && !falls.is_empty());
+        let new_life = manner.new_epoch || self.start_time_moves(scalars, f64::gt);
+        let another_life = new_life || self.start_time_moves(scalars, f64::lt);
+        let proved_shared = !manner.returns
+            && self.watch_falls(&falls, scalars, groups, Life { new_life, another_life });
+        let mut findings = Findings { resets: 0, proved_shared };
+        let began_anew = new_life || (manner.returns && !falls.is_empty());
         if !self.watch.shared {
             if began_anew {
                 findings.resets += self.restart_all();
@@ -114,26 +124,35 @@ impl Body {
     }
 
     /// Two processes under one id: a push that falls, then one that is back at or above what
-    /// fell, twice in a row. True when this push proves it.
+    /// fell, twice in a row. A fall that a new life explains proves nothing when what comes next is
+    /// of the same life: a process that starts often and counts little does so. True when this
+    /// push proves it.
     fn watch_falls(
         &mut self,
         falls: &[(u32, f64)],
         scalars: &[(u32, f64)],
         groups: &[GroupWrite],
+        life: Life,
     ) -> bool {
         if self.watch.shared {
             return false;
         }
-        if !self.watch.fell.is_empty() {
+        if self.watch.fell.is_empty() {
+            if falls.is_empty() {
+                self.watch.returns = 0;
+            }
+        } else {
             let fell = std::mem::take(&mut self.watch.fell);
+            let proves = life.another_life || !self.watch.explained;
             match self.is_back(&fell, scalars, groups) {
-                Some(true) => self.watch.returns += 1,
-                Some(false) => self.watch.returns = 0,
+                Some(true) if proves => self.watch.returns += 1,
+                Some(_) => self.watch.returns = 0,
                 None => self.watch.fell = fell,
             }
         }
         if !falls.is_empty() {
             self.watch.fell = falls.iter().take(WATCHED_FALLS).copied().collect();
+            self.watch.explained = life.new_life;
         }
         self.watch.shared = self.watch.returns >= 2;
         self.watch.shared
@@ -164,10 +183,19 @@ impl Body {
         back
     }
 
-    fn start_time_rises(&self, scalars: &[(u32, f64)]) -> bool {
+    fn start_time_moves(&self, scalars: &[(u32, f64)], how: fn(&f64, &f64) -> bool) -> bool {
         let Some(position) = self.start_time else { return false };
         let old = self.values[position as usize];
-        !is_absent(old) && scalars.iter().any(|(at, value)| *at == position && *value > old)
+        !is_absent(old) && scalars.iter().any(|(at, value)| *at == position && how(value, &old))
+    }
+
+    /// Before anything is written: the process of the push started later than the one before.
+    pub(crate) fn begins_later(&self, draft: &Draft, stager: &Stager<'_>) -> bool {
+        let Some(position) = self.start_time else { return false };
+        let parsed = draft.scalars.iter().filter(|s| s.position == Some(position));
+        let parsed = parsed.filter_map(|s| Some((position, stager.parsed.get(s.parsed)?.value)));
+        let pushed: Vec<(u32, f64)> = draft.known.iter().copied().chain(parsed).collect();
+        self.start_time_moves(&pushed, f64::gt)
     }
 
     /// Every cumulative value joins its base: the process began anew.
@@ -343,15 +371,24 @@ impl Body {
                 self.write(at, *value, stamp);
             }
             let company = target.kind() == Kind::Cumulative && catalog.has_company(target.index());
+            self.begin_alone(at, *value, company);
             self.raise_peak(at, *value, company);
         }
         for write in groups {
             let group = &self.groups[write.group as usize];
             let (first, company) = (group.first as usize, catalog.has_company(group.series));
             for (part, value) in write.parts.iter().enumerate() {
+                self.begin_alone(first + part, *value, company);
                 self.write(first + part, *value, stamp);
                 self.raise_peak(first + part, *value, company);
             }
+        }
+    }
+
+    /// Alone, what falls is shown as it comes: a baseline that an erasure set ends.
+    fn begin_alone(&mut self, at: usize, value: f64, company: bool) {
+        if !company && value < self.peaks[at] && !self.bases.is_empty() {
+            self.bases.remove(&u32::try_from(at).unwrap_or(u32::MAX));
         }
     }
 

@@ -90,7 +90,8 @@ fn sequence(header: &HeaderValue) -> Result<OwnSequence, Problem> {
     let (Some(acked), Some(n), Some(epoch)) = (count(acked), count(n), epoch) else {
         return Err(Problem::BadSequence);
     };
-    if epoch.is_empty() || epoch.len() > LONGEST_EPOCH_BYTES {
+    // What is acknowledged was sent before.
+    if epoch.is_empty() || epoch.len() > LONGEST_EPOCH_BYTES || acked >= n {
         return Err(Problem::BadSequence);
     }
     Ok(OwnSequence { epoch: epoch.to_owned(), n, acked })
@@ -122,7 +123,7 @@ mod tests {
         let read = |text| sequence(&HeaderValue::from_static(text));
         let expected = OwnSequence { epoch: "a.b".to_owned(), n: 7, acked: 6 };
         assert_eq!(read("a.b.7.6"), Ok(expected));
-        for bad in ["", "a", "a.1", ".1.0", "a.-1.0", "a.+1.0", "a.1.", "a.1.x"] {
+        for bad in ["", "a", "a.1", ".1.0", "a.-1.0", "a.+1.0", "a.1.", "a.1.x", "a.0.0", "a.1.1"] {
             assert_eq!(read(bad), Err(Problem::BadSequence), "{bad}");
         }
         assert_eq!(read("a.18446744073709551616.0"), Err(Problem::BadSequence));

@@ -88,7 +88,7 @@ impl PointLines {
 
 impl Rendered {
     pub(super) fn new(layout: &FamilyLayout) -> Rendered {
-        let name = escape::metric_name(&printed_name(layout)).into_owned();
+        let name = sidecar_model::plain_metric_name(&printed_name(layout)).into_owned();
         let composite = layout.points.iter().any(|p| !matches!(p.kind, PointKind::Scalar));
         let mut rendered = Rendered {
             head: head(&name, layout),
@@ -97,7 +97,7 @@ impl Rendered {
             points: composite
                 .then(|| layout.points.iter().map(|p| PointLines::of(&p.kind)).collect()),
             names: names(&name, layout.metric_type),
-            escaped: !escape::is_plain_metric_name(&layout.name),
+            escaped: !sidecar_model::is_plain_metric_name(&layout.name),
             left_out: 0,
             labels: Vec::new(),
         };
@@ -313,7 +313,7 @@ fn is_plain(point: &Point) -> bool {
     point
         .labels
         .iter()
-        .all(|(name, _)| escape::is_plain_label_name(name) && !reserved.contains(&name))
+        .all(|(name, _)| sidecar_model::is_plain_label_name(name) && !reserved.contains(&name))
 }
 
 /// The labels under plain names, in the order of these; a name that is taken gets underscores until
@@ -321,12 +321,11 @@ fn is_plain(point: &Point) -> bool {
 fn plain_labels(point: &Point) -> Vec<(String, String)> {
     let reserved = reserved(&point.kind);
     let mut taken: Vec<(String, String)> = Vec::new();
-    let (plain, other): (Vec<_>, Vec<_>) = point
-        .labels
-        .iter()
-        .partition(|(name, _)| escape::is_plain_label_name(name) && !reserved.contains(name));
+    let (plain, other): (Vec<_>, Vec<_>) = point.labels.iter().partition(|(name, _)| {
+        sidecar_model::is_plain_label_name(name) && !reserved.contains(name)
+    });
     for (name, value) in plain.into_iter().chain(other) {
-        let mut name = escape::label_name(name).into_owned();
+        let mut name = sidecar_model::plain_label_name(name).into_owned();
         while reserved.contains(&name.as_str()) || taken.iter().any(|(other, _)| *other == name) {
             name.push('_');
         }
