@@ -1,7 +1,7 @@
 //! A label set: sorted by name, names unique, no empty value, cheap to clone, hashed and compared
 //! as one run of bytes.
 
-use crate::name::{is_plain_label_name, plain_label_name};
+use crate::name::{is_plain_label_bytes, plain_label_name};
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
@@ -64,10 +64,10 @@ impl LabelSet {
     /// The canonical bytes of the same set with names that every format can carry: what is equal
     /// here is printed equal by a format without UTF-8 names.
     pub fn plain_canonical(canonical: &[u8]) -> Cow<'_, [u8]> {
-        let labels = Labels { rest: canonical };
-        if labels.clone().all(|(name, _)| is_plain_label_name(name)) {
+        if has_plain_names(canonical) {
             return Cow::Borrowed(canonical);
         }
+        let labels = Labels { rest: canonical };
         let mut plain: Vec<(Cow<'_, str>, &str)> =
             labels.map(|(name, value)| (plain_label_name(name), value)).collect();
         plain.sort();
@@ -186,6 +186,17 @@ impl Ord for LabelSet {
             }
         }
     }
+}
+
+/// Every format can carry the names of these canonical labels.
+fn has_plain_names(mut canonical: &[u8]) -> bool {
+    while let Some((name, rest)) = split_part(canonical) {
+        if !is_plain_label_bytes(name) {
+            return false;
+        }
+        canonical = split_part(rest).map_or(&[], |(_, rest)| rest);
+    }
+    true
 }
 
 /// The first length-prefixed part and what follows it.

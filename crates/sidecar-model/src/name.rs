@@ -13,6 +13,13 @@ pub fn is_plain_label_name(name: &str) -> bool {
     is_plain(name, label_char)
 }
 
+/// [`is_plain_label_name`] of UTF-8 bytes.
+#[inline]
+pub(crate) fn is_plain_label_bytes(name: &[u8]) -> bool {
+    let leads_plainly = name.first().is_some_and(|byte| !byte.is_ascii_digit());
+    leads_plainly && name.iter().all(|byte| label_char(*byte))
+}
+
 /// The metric name under the scheme `underscores`: `_` for each character that is not allowed, or
 /// not there.
 pub fn plain_metric_name(name: &str) -> Cow<'_, str> {

@@ -38,6 +38,8 @@ pub(crate) struct Apply<'a> {
     pub(crate) removed_families: bool,
     /// The push is of another life of its process: what was counted before joins the bases.
     pub(crate) begins_anew: bool,
+    /// A histogram or summary came with other bounds.
+    pub(crate) retired_groups: bool,
 }
 
 impl<'a> Apply<'a> {
@@ -63,6 +65,7 @@ impl<'a> Apply<'a> {
             declared: Declared::default(),
             removed_families: false,
             begins_anew: false,
+            retired_groups: false,
         };
         if apply.is_late() {
             store.counters.late_pushes.add(1);
@@ -227,6 +230,11 @@ impl<'a> Apply<'a> {
         if writer == 0 && instance.role != WriterRole::Accumulator {
             self.remember(&mut body, &writes);
         }
+        if std::mem::take(&mut self.retired_groups) {
+            // Its bytes may come again, and would lead to positions that are no longer written.
+            body.shape = Arc::default();
+            body.generation = body.generation.wrapping_add(1);
+        }
         self.purge(instance, &mut body);
         if self.meta.is_final && instance.role == WriterRole::Identified {
             body.ended = true;
@@ -351,10 +359,10 @@ impl<'a> Apply<'a> {
         }
     }
 
-    /// Help and unit of a header in a spelling that is new.
+    /// Help and unit of a header in a spelling that is new, or of a family that is.
     fn describe(&mut self, id: u32, draft: &FamilyDraft) {
         let header = &self.stager.headers[draft.header as usize];
-        if !header.is_unremembered() {
+        if !header.is_unremembered() && draft.existing.is_some() {
             return;
         }
         let facts = Arc::clone(&header.facts);

@@ -31,6 +31,15 @@ pub(crate) struct Series {
     pub(crate) written: u32,
 }
 
+/// What a family has under some labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    Series(u32),
+    /// Another series that formats with plain names print with the same labels.
+    Lookalike,
+    Nothing,
+}
+
 /// What is exposed as one: the series that are equal after `drop_labels`.
 #[derive(Debug)]
 pub(crate) struct Merged {
@@ -256,48 +265,53 @@ impl Catalog {
     // ---- series
 
     /// Label sets that are printed equal where names are plain have one hash.
-    fn hash(&self, canonical: &[u8]) -> u32 {
+    pub(crate) fn hash(&self, canonical: &[u8]) -> u32 {
         let hash = self.seed.hash_one(&*LabelSet::plain_canonical(canonical));
         u32::try_from((hash >> 32) ^ (hash & u64::from(u32::MAX))).unwrap_or_default()
     }
 
-    pub(crate) fn find_series(&self, family: u32, canonical: &[u8]) -> Option<u32> {
-        let hash = self.hash(canonical);
-        let table = &self.families.get(&family)?.series;
-        let matches = |id: &u32| {
-            let series = &self.series[*id as usize];
-            series.hash == hash && series.labels.as_bytes() == canonical
-        };
-        table.find(spread(hash), matches).copied()
-    }
-
-    /// Another series of the family is printed with the same labels by formats whose names are
-    /// plain.
-    pub(crate) fn has_lookalike(&self, family: u32, canonical: &[u8]) -> bool {
-        let Some(family) = self.families.get(&family) else { return false };
-        let hash = self.hash(canonical);
-        let looks_alike = |id: &u32| {
+    /// Which series of the family has these labels, `hash` being theirs.
+    pub(crate) fn look_up(&self, family: u32, hash: u32, canonical: &[u8]) -> Found {
+        let Some(family) = self.families.get(&family) else { return Found::Nothing };
+        let mut found = Found::Nothing;
+        for id in family.series.iter_hash(spread(hash)) {
             let series = &self.series[*id as usize];
             let other = series.labels.as_bytes();
-            series.hash == hash
-                && other != canonical
-                && LabelSet::plain_canonical(other) == LabelSet::plain_canonical(canonical)
-        };
-        family.series.find(spread(hash), looks_alike).is_some()
+            if series.hash != hash {
+                continue;
+            }
+            if other == canonical {
+                return Found::Series(*id);
+            }
+            if LabelSet::plain_canonical(other) == LabelSet::plain_canonical(canonical) {
+                found = Found::Lookalike;
+            }
+        }
+        found
     }
 
-    /// The series, which is new when it has no contribution yet. It holds no reference: add one.
+    pub(crate) fn find_series(&self, family: u32, canonical: &[u8]) -> Option<u32> {
+        match self.look_up(family, self.hash(canonical), canonical) {
+            Found::Series(id) => Some(id),
+            Found::Lookalike | Found::Nothing => None,
+        }
+    }
+
+    /// The series, which is new when it has no contribution yet; `None` when it would be printed
+    /// like another one. It holds no reference: add one.
     pub(crate) fn intern_series(
         &mut self,
         family: u32,
+        hash: u32,
         canonical: &[u8],
         settings: &Settings,
-    ) -> u32 {
-        if let Some(known) = self.find_series(family, canonical) {
-            return known;
+    ) -> Option<u32> {
+        match self.look_up(family, hash, canonical) {
+            Found::Series(known) => return Some(known),
+            Found::Lookalike => return None,
+            Found::Nothing => {}
         }
         let labels = LabelSet::from_canonical(canonical);
-        let hash = self.hash(canonical);
         let entry = Series { family, labels, hash, refs: 0, written: 0 };
         let id = match self.free_series.pop() {
             Some(id) => {
@@ -315,7 +329,7 @@ impl Catalog {
             family.series.insert_unique(spread(hash), id, |s| spread(series[*s as usize].hash));
         }
         self.merge(id, settings);
-        id
+        Some(id)
     }
 
     pub(crate) fn add_ref(&mut self, series: u32, identified: bool) {

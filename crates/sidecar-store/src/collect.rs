@@ -195,13 +195,16 @@ impl Collector {
         let values = if in_company { &body.peaks } else { &body.values };
         let is_summary = group.metric_type == MetricType::Summary;
         let same = same_bounds(&group.bounds, union);
+        if is_summary {
+            self.begin_quantiles(merged, union.len());
+        }
         for (part, position) in group.range().enumerate() {
             let place = if same { Some(part) } else { place(&group.bounds, part, union) };
             let Some(place) = place else { continue };
             let total = &mut self.parts[at as usize + place];
             let value = values.get(position).copied().unwrap_or(ABSENT);
             if is_summary && part < group.sum_at() {
-                if standing.live && !is_absent(value) {
+                if standing.live && group.state == GroupState::Live {
                     *total = Total::from_value(value);
                 }
                 continue;
@@ -223,6 +226,14 @@ impl Collector {
         counted.live += u32::from(standing.live && group.state == GroupState::Live);
         counted.sums += present(group.sum_at());
         counted.counts += present(group.count_at());
+    }
+
+    /// A quantile is there when its one contributor says it.
+    fn begin_quantiles(&mut self, merged: u32, n_quantiles: usize) {
+        let at = self.layouts.parts_at[merged as usize] as usize;
+        if self.composites[merged as usize].contributors == 0 {
+            self.parts[at..at + n_quantiles].fill(Total::from_value(ABSENT));
+        }
     }
 
     fn add_folded(&mut self, catalog: &Catalog) {

@@ -1,7 +1,7 @@
 //! The check before the commit: what a push would write for one writer, and what of it must be
 //! refused. Reads the catalog and the instance, changes neither.
 
-use crate::catalog::{Catalog, same_bounds};
+use crate::catalog::{Catalog, Found, same_bounds};
 use crate::family::{Family, owned_names};
 use crate::gather::{Gathering, PartDraft, PartSource};
 use crate::instance::{Body, Kind, Target};
@@ -51,6 +51,9 @@ pub(crate) struct FamilyDraft {
 pub(crate) struct ScalarDraft {
     pub(crate) parsed: usize,
     pub(crate) family: usize,
+    /// Of the labels.
+    pub(crate) hash: u32,
+    pub(crate) series: Option<u32>,
     pub(crate) position: Option<u32>,
 }
 
@@ -127,7 +130,7 @@ impl Drafter<'_> {
             self.finish_group(&mut draft, &group, body);
         }
         draft.drop_refused(self.catalog, body);
-        self.drop_lookalikes(&mut draft);
+        self.find_series(&mut draft);
         self.find_positions(&mut draft, body);
         self.limit(&mut draft, body);
         draft
@@ -318,7 +321,9 @@ impl Drafter<'_> {
                 if metric_type.is_cumulative() && !is_count(sample.value) {
                     draft.families[family].refused.get_or_insert(Reason::BadValue);
                 }
-                draft.scalars.push(ScalarDraft { parsed, family, position: None });
+                let hash = self.catalog.hash(self.stager.labels_of(sample));
+                let (series, position) = (None, None);
+                draft.scalars.push(ScalarDraft { parsed, family, hash, series, position });
             }
             Role::Bucket | Role::Sum | Role::Count | Role::Quantile => {
                 let series = draft.families[family]
@@ -356,22 +361,30 @@ impl Drafter<'_> {
         }
     }
 
-    /// Leaves out new series that would be printed like another one.
-    fn drop_lookalikes(&self, draft: &mut Draft) {
+    /// Finds the series that are there, and leaves out those that would be printed like another.
+    fn find_series(&self, draft: &mut Draft) {
         let Draft { families, scalars, groups, .. } = draft;
-        let mut fits = |family: usize, parsed: usize| {
-            let Some(id) = families[family].existing else { return true };
+        let mut look_up = |family: usize, parsed: usize, hash: Option<u32>| {
+            let Some(id) = families[family].existing else { return Found::Nothing };
             let labels = self.stager.labels_of(&self.stager.parsed[parsed]);
-            let fits = self.catalog.find_series(id, labels).is_some()
-                || !self.catalog.has_lookalike(id, labels);
-            if !fits {
+            let hash = hash.unwrap_or_else(|| self.catalog.hash(labels));
+            let found = self.catalog.look_up(id, hash, labels);
+            if found == Found::Lookalike {
                 families[family].limited.get_or_insert(Reason::LabelConflict);
             }
-            fits
+            found
         };
-        scalars.retain(|scalar| fits(scalar.family, scalar.parsed));
+        scalars.retain_mut(|scalar| {
+            let found = look_up(scalar.family, scalar.parsed, Some(scalar.hash));
+            if let Found::Series(series) = found {
+                scalar.series = Some(series);
+            }
+            found != Found::Lookalike
+        });
         groups.retain(|group| match (group.family, group.labels_of) {
-            (FamilyRef::Drafted(family), Some(parsed)) => fits(family, parsed),
+            (FamilyRef::Drafted(family), Some(parsed)) => {
+                look_up(family, parsed, None) != Found::Lookalike
+            }
             (FamilyRef::Drafted(_) | FamilyRef::Known(_), _) => true,
         });
     }
@@ -388,11 +401,8 @@ impl Drafter<'_> {
             }
         }
         for scalar in &mut draft.scalars {
-            let family = &draft.families[scalar.family];
-            let labels = self.stager.labels_of(&self.stager.parsed[scalar.parsed]);
-            let series = family.existing.and_then(|id| self.catalog.find_series(id, labels));
-            let kind = scalar_kind(family.metric_type);
-            scalar.position = series.and_then(|s| body.find(Target::new(kind, s)));
+            let kind = scalar_kind(draft.families[scalar.family].metric_type);
+            scalar.position = scalar.series.and_then(|s| body.find(Target::new(kind, s)));
             let repeats = |position: u32| known.get(position as usize).copied().unwrap_or(false);
             draft.order_matters |= scalar.position.is_some_and(repeats);
         }

@@ -93,12 +93,12 @@ impl Apply<'_> {
     ) -> Option<u32> {
         let sample = &self.stager.parsed[scalar.parsed];
         let labels = self.stager.labels_of(sample);
-        if self.catalog.has_lookalike(id, labels) {
+        let Some(series) = self.catalog.intern_series(id, scalar.hash, labels, &self.settings)
+        else {
             let family = draft.families[scalar.family].base.to_string();
             self.note(vec![(family, Reason::LabelConflict)]);
             return None;
-        }
-        let series = self.catalog.intern_series(id, labels, &self.settings);
+        };
         let family = &draft.families[scalar.family];
         let target = Target::new(scalar_kind(family.metric_type), series);
         // The same series twice in one push has its position by now.
@@ -166,12 +166,14 @@ impl Apply<'_> {
                 let id = families.get(at).copied().flatten()?;
                 let sample = &self.stager.parsed[draft.labels_of?];
                 let labels = self.stager.labels_of(sample);
-                if self.catalog.has_lookalike(id, labels) {
+                let hash = self.catalog.hash(labels);
+                let Some(series) = self.catalog.intern_series(id, hash, labels, &self.settings)
+                else {
                     let family = self.catalog.families.get(&id)?.base.to_string();
                     self.note(vec![(family, Reason::LabelConflict)]);
                     return None;
-                }
-                (id, self.catalog.intern_series(id, labels, &self.settings))
+                };
+                (id, series)
             }
             (FamilyRef::Known(_), None) => return None,
         };
@@ -207,6 +209,7 @@ impl Apply<'_> {
             if accumulates {
                 body.move_bases(old, index);
             } else {
+                self.retired_groups = true;
                 body.retire_group(old, (&draft.bounds, &draft.parts), self.begins_anew);
             }
         }

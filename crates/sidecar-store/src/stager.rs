@@ -267,29 +267,28 @@ impl<'s> Stager<'s> {
         value: f64,
     ) -> Result<(), Problem> {
         let Some(staged) = self.headers.get(header as usize) else { return Ok(()) };
-        let facts = Arc::clone(&staged.facts);
+        let facts = &*staged.facts;
         let name: &str = sample.name.as_deref().unwrap_or(&facts.name);
-        let (role, suffixed, header, raw) = match role_of(facts.metric_type, facts.base(), name) {
-            Some(role) => (role, name.len() > facts.base().len(), header, raw),
+        let base = facts.base();
+        let (role, suffixed, header, raw, wish) = match role_of(facts.metric_type, base, name) {
+            Some(role) => {
+                let wish = wish(facts, sample)?;
+                (role, name.len() > base.len(), header, raw, wish)
+            }
             None => {
                 let by_rule = type_by_rule(&self.settings, name);
                 let stray = Facts::stray(name, facts.temporality, by_rule);
                 let suffixed = name.len() > stray.base().len();
+                let wish = wish(&stray, sample)?;
                 let staged = StagedHeader {
                     facts: Arc::new(stray),
                     raw: None,
                     remembered: NO_HEADER,
                     stray: true,
                 };
-                (Role::Value, suffixed, self.stage_header(staged), None)
+                (Role::Value, suffixed, self.stage_header(staged), None, wish)
             }
         };
-        let facts = match self.headers.get(header as usize) {
-            Some(staged) => Arc::clone(&staged.facts),
-            None => facts,
-        };
-        // A stray sample of a composite type by rule has no parts: it stays out of the merge rules.
-        let wish = self.wish(&facts, sample)?;
         let (bound, bound_text) = self.bound(role, sample)?;
         let labels = self.canonical(role, sample)?;
         if writer != ACCUMULATOR {
@@ -311,27 +310,6 @@ impl<'s> Stager<'s> {
             raw_len,
         });
         Ok(())
-    }
-
-    /// The function that the sample's `_aggregate` label, else its family, asks for.
-    fn wish(
-        &self,
-        facts: &Facts,
-        sample: &SampleParts<'_>,
-    ) -> Result<Option<Aggregation>, Problem> {
-        let label = sample.labels.iter().position(|(name, _)| name == "_aggregate");
-        let Some(at) = label else { return Ok(facts.aggregation) };
-        let text = sample.labels.get(at).map_or("", |(_, value)| value.as_ref());
-        if text.is_empty() {
-            return Ok(facts.aggregation);
-        }
-        let problem = |kind| Problem { kind, label: Some(at) };
-        let wish: Aggregation = text.parse().map_err(|_| problem(ProblemKind::BadAggregation))?;
-        if wish.allowed_for(facts.metric_type) {
-            Ok(Some(wish))
-        } else {
-            Err(problem(ProblemKind::AggregationNotAllowed))
-        }
     }
 
     /// The bound of a bucket or quantile, with its text kept in the arena.
@@ -460,6 +438,23 @@ fn writer_id<'a>(sample: &'a SampleParts<'_>, instance_labels: &[String]) -> Cow
         format!("{label}={}", value.replace('\\', "\\\\").replace(',', "\\,"))
     };
     Cow::Owned(own.into_iter().chain(others).map(part).collect::<Vec<_>>().join(","))
+}
+
+/// The function that the sample's `_aggregate` label, else its family, asks for.
+fn wish(facts: &Facts, sample: &SampleParts<'_>) -> Result<Option<Aggregation>, Problem> {
+    let label = sample.labels.iter().position(|(name, _)| name == "_aggregate");
+    let Some(at) = label else { return Ok(facts.aggregation) };
+    let text = sample.labels.get(at).map_or("", |(_, value)| value.as_ref());
+    if text.is_empty() {
+        return Ok(facts.aggregation);
+    }
+    let problem = |kind| Problem { kind, label: Some(at) };
+    let wish: Aggregation = text.parse().map_err(|_| problem(ProblemKind::BadAggregation))?;
+    if wish.allowed_for(facts.metric_type) {
+        Ok(Some(wish))
+    } else {
+        Err(problem(ProblemKind::AggregationNotAllowed))
+    }
 }
 
 /// One NaN for all, so that none can be taken for the absent value.
