@@ -22,12 +22,12 @@ def blocks(text, language):
 
 
 def steps(block):
-    """The commands of a console block with what each prints. A command goes on while a quote is open."""
+    """The commands of a console block with what each prints. A command goes on while a quote is open or a pipe leads on."""
     found = []
     for line in block.splitlines():
         if line.startswith("$ "):
             found.append([line[2:], []])
-        elif found[-1][0].count("'") % 2:
+        elif found[-1][0].count("'") % 2 or found[-1][0].endswith("|"):
             found[-1][0] += "\n" + line
         else:
             found[-1][1].append(line)
@@ -41,7 +41,7 @@ def shell(sidecar, tmp_path):
     env = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "HTTPIE_CONFIG_DIR": str(tmp_path), "NO_PROXY": "*"}
 
     def run(command):
-        command = re.sub(r"(127\.0\.0\.1)?:4888\b", lambda found: f"{found.group(1) or ''}:{sidecar.port}", command)
+        command = re.sub(r"(127\.0\.0\.1|localhost)?:4888\b", lambda found: f"{found.group(1) or ''}:{sidecar.port}", command)
         answer = subprocess.run(["bash", "-c", command], env=env, stdin=subprocess.DEVNULL, capture_output=True,
                                 text=True, timeout=60, check=False)
         assert answer.returncode == 0, (command, answer.stderr)
