@@ -192,7 +192,9 @@ impl<'a> Apply<'a> {
     fn commit(&mut self, writer: u32, instance: &Arc<Instance>, draft: &Draft, stamp: Stamp) {
         let mut body = instance.body.lock();
         let entered = self.enter(instance, &mut body, stamp);
-        self.begins_anew = self.is_new_epoch(&body) || body.begins_later(draft, &self.stager);
+        self.begins_anew = self.is_new_epoch(&body)
+            || body.begins_later(draft, &self.stager)
+            || (entered == Entered::Back && body.falls_short(draft, &self.stager));
         let families = self.take_families(instance, &mut body, draft);
         let mut writes = self.place(instance, &mut body, draft, &families);
         let duplicates = repeated(&writes.scalars, body.positions());
@@ -207,8 +209,13 @@ impl<'a> Apply<'a> {
             body.ttls = vec![0; body.positions()];
         }
         let new_epoch = self.is_new_epoch(&body);
-        let manner =
-            Manner { role: instance.role, stamp, new_epoch, returns: entered == Entered::Back };
+        let manner = Manner {
+            role: instance.role,
+            stamp,
+            new_epoch,
+            returns: entered == Entered::Back,
+            begins_anew: self.begins_anew,
+        };
         let takes_baseline = entered == Entered::Baseline;
         let catalog = &*self.catalog;
         let past = (self.settings.unknown_past, entered, self.meta.sequence.is_some());

@@ -138,6 +138,8 @@ pub(crate) struct Body {
     pub(crate) by_target: Option<HashTable<u32>>,
     /// The position of `process_start_time_seconds`.
     pub(crate) start_time: Option<u32>,
+    /// The latest that it was, also after a departure.
+    pub(crate) started: f64,
     /// No gauge of it can decay before.
     pub(crate) gauge_due: Tick,
     pub(crate) watch: SharedIdWatch,
@@ -192,6 +194,7 @@ impl Default for Body {
             held: Vec::new(),
             by_target: None,
             start_time: None,
+            started: ABSENT,
             gauge_due: Tick::default(),
             watch: SharedIdWatch::default(),
             restarts: 0,
@@ -283,7 +286,8 @@ impl Body {
                     }
                 }
                 Kind::Gauge => {
-                    if self.start_time == Some(*position) && *value > old {
+                    let moved = value.total_cmp(&old).is_ne();
+                    if self.start_time == Some(*position) && moved {
                         return None;
                     }
                 }

@@ -127,6 +127,7 @@ pub(crate) fn release_families(catalog: &mut Catalog, body: &mut Body, now: Tick
 }
 
 impl Body {
+    /// A cumulative value, or when one began to count.
     pub(crate) fn is_cumulative_at(&self, at: usize) -> bool {
         match self.targets[at].kind() {
             Kind::Cumulative => true,
@@ -134,7 +135,8 @@ impl Body {
                 let group = &self.groups[self.targets[at].index() as usize];
                 group.state != GroupState::Dead && group.metric_type.is_cumulative()
             }
-            Kind::Gauge | Kind::Created => false,
+            Kind::Created => self.is_cumulative_at(self.targets[at].index() as usize),
+            Kind::Gauge => false,
         }
     }
 

@@ -1,9 +1,10 @@
 //! Writing values: what counts as a restart, what joins the base, when a shared id is proved.
 
-use crate::catalog::Catalog;
-use crate::draft::Draft;
+use crate::catalog::{Catalog, same_bounds};
+use crate::draft::{Draft, GroupDraft};
 use crate::group::{self, GroupState};
 use crate::instance::{Body, Kind, Stamp, WATCHED_FALLS, WriterRole};
+use crate::place::PROCESS_START;
 use crate::stager::Stager;
 use sidecar_model::{ABSENT, Aggregation, MetricType, Total, is_absent};
 
@@ -16,6 +17,8 @@ pub(crate) struct Manner {
     pub(crate) new_epoch: bool,
     /// The instance departed and is back.
     pub(crate) returns: bool,
+    /// What was counted before was counted by another life.
+    pub(crate) begins_anew: bool,
 }
 
 /// Whose push it is, as far as epoch and start time tell.
@@ -82,9 +85,8 @@ impl Body {
         let proved_shared = !manner.returns
             && self.watch_falls(&falls, scalars, groups, Life { new_life, another_life });
         let mut findings = Findings { resets: 0, proved_shared };
-        let began_anew = new_life || (manner.returns && !falls.is_empty());
         if !self.watch.shared {
-            if began_anew {
+            if manner.begins_anew {
                 findings.resets += self.restart_all();
             } else {
                 findings.resets += self.restart_newer_created(scalars);
@@ -95,6 +97,9 @@ impl Body {
         }
         for write in groups {
             findings.resets += self.write_group(write, manner.stamp, baseline);
+        }
+        if let Some(position) = self.start_time {
+            self.started = self.values[position as usize];
         }
         if findings.resets > 0 {
             self.restarts += 1;
@@ -185,17 +190,48 @@ impl Body {
 
     fn start_time_moves(&self, scalars: &[(u32, f64)], how: fn(&f64, &f64) -> bool) -> bool {
         let Some(position) = self.start_time else { return false };
-        let old = self.values[position as usize];
-        !is_absent(old) && scalars.iter().any(|(at, value)| *at == position && how(value, &old))
+        let moves = |value: &f64| !is_absent(self.started) && how(value, &self.started);
+        scalars.iter().any(|(at, value)| *at == position && moves(value))
     }
 
     /// Before anything is written: the process of the push started later than the one before.
     pub(crate) fn begins_later(&self, draft: &Draft, stager: &Stager<'_>) -> bool {
-        let Some(position) = self.start_time else { return false };
-        let parsed = draft.scalars.iter().filter(|s| s.position == Some(position));
-        let parsed = parsed.filter_map(|s| Some((position, stager.parsed.get(s.parsed)?.value)));
-        let pushed: Vec<(u32, f64)> = draft.known.iter().copied().chain(parsed).collect();
-        self.start_time_moves(&pushed, f64::gt)
+        if is_absent(self.started) {
+            return false;
+        }
+        let family = draft.families.iter().position(|f| &*f.base == PROCESS_START);
+        let parsed = draft.scalars.iter().filter(|scalar| Some(scalar.family) == family);
+        let parsed = parsed.filter_map(|scalar| stager.parsed.get(scalar.parsed));
+        let parsed = parsed.filter(|s| stager.labels_of(s).is_empty()).map(|s| s.value);
+        let known = draft.known.iter().filter(|(at, _)| Some(*at) == self.start_time);
+        parsed.chain(known.map(|(_, value)| *value)).any(|value| value > self.started)
+    }
+
+    /// Before anything is written: a value of the push is below what the instance has.
+    pub(crate) fn falls_short(&self, draft: &Draft, stager: &Stager<'_>) -> bool {
+        let below = |position: u32, value: f64| {
+            let at = position as usize;
+            let cumulative = self.targets.get(at).is_some_and(|t| t.kind() == Kind::Cumulative);
+            cumulative && !is_absent(self.values[at]) && value < self.values[at]
+        };
+        let group_falls = |group: &GroupDraft| {
+            let Some(old) = group.group.and_then(|at| self.groups.get(at as usize)) else {
+                return false;
+            };
+            let values = &self.values[old.range()];
+            if old.metric_type == MetricType::Summary {
+                let counts = values.last().zip(group.parts.last());
+                return counts
+                    .is_some_and(|(old, new)| !is_absent(*old) && !is_absent(*new) && new < old);
+            }
+            same_bounds(&old.bounds, &group.bounds)
+                && group::falls(old.metric_type, values, &group.parts)
+        };
+        draft.known.iter().any(|(position, value)| below(*position, *value))
+            || draft.scalars.iter().any(|scalar| {
+                scalar.position.is_some_and(|at| below(at, stager.parsed[scalar.parsed].value))
+            })
+            || draft.groups.iter().any(group_falls)
     }
 
     /// Every cumulative value joins its base: the process began anew.
