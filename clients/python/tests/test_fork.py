@@ -41,6 +41,12 @@ def test_what_a_child_resets_is_its_own_again(sidecar: Sidecar, programs: Progra
     sidecar.comes_to(5, "custom_total")
 
 
+def test_a_fall_shows_a_reset_where_no_created_time_does(sidecar: Sidecar, programs: Programs) -> None:
+    programs.python("fork_reset.py", url=sidecar.url, PROMETHEUS_DISABLE_CREATED_SERIES="True")
+    sidecar.comes_to(6, "emptied_count", a="x")
+    sidecar.comes_to(6, "emptied_bucket", a="x", le="1.0")
+
+
 def test_a_collector_that_failed_at_the_fork_counts_from_its_first_answer(
     sidecar: Sidecar, programs: Programs
 ) -> None:
