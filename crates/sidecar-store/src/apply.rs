@@ -6,7 +6,8 @@ use crate::catalog::{Catalog, ForgottenId};
 use crate::draft::{Declared, Draft, Drafter, FamilyDraft};
 use crate::group::GroupState;
 use crate::instance::{
-    Body, Held, Instance, Kind, Stamp, State, WriterRole, duration_tenths, repeated, tenths,
+    Body, Held, Instance, Kind, Stamp, State, WriterRole, duration_tenths, keep_last, repeated,
+    tenths,
 };
 use crate::outcome::{Outcome, PushMeta, Reason, Refused};
 use crate::settings::{Settings, UnknownPast};
@@ -440,16 +441,6 @@ fn counts_nowhere(catalog: &Catalog, body: &Body, at: usize) -> bool {
         Kind::Created => return false,
     };
     catalog.family_of(series).is_none()
-}
-
-/// Of a series that stands in the body more than once the last value counts.
-fn keep_last(scalars: &mut Vec<(u32, f64)>, positions: usize) {
-    let mut seen = vec![false; positions];
-    scalars.reverse();
-    scalars.retain(|(position, _)| {
-        seen.get_mut(*position as usize).is_none_or(|seen| !std::mem::replace(seen, true))
-    });
-    scalars.reverse();
 }
 
 /// By position: its first value counts for nothing because a rule says so of unknown pasts.

@@ -441,6 +441,16 @@ pub(crate) fn repeated(staged: &[(u32, f64)], positions: usize) -> u64 {
     repeated
 }
 
+/// Of a series that stands in the body more than once the last value counts.
+pub(crate) fn keep_last(scalars: &mut Vec<(u32, f64)>, positions: usize) {
+    let mut seen = vec![false; positions];
+    scalars.reverse();
+    scalars.retain(|(position, _)| {
+        seen.get_mut(*position as usize).is_none_or(|seen| !std::mem::replace(seen, true))
+    });
+    scalars.reverse();
+}
+
 /// Series are numbered in order: a multiplication spreads them over the table (the numbers are
 /// ours, no client chooses them).
 fn spread(target: Target) -> u64 {

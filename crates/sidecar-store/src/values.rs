@@ -3,7 +3,7 @@
 use crate::catalog::{Catalog, same_bounds};
 use crate::draft::{Draft, GroupDraft};
 use crate::group::{self, GroupState};
-use crate::instance::{Body, Kind, Stamp, WATCHED_FALLS, WriterRole};
+use crate::instance::{Body, Kind, Stamp, WATCHED_FALLS, WriterRole, keep_last};
 use crate::place::PROCESS_START;
 use crate::stager::Stager;
 use sidecar_model::{ABSENT, Aggregation, MetricType, Total, is_absent};
@@ -204,7 +204,8 @@ impl Body {
         let parsed = parsed.filter_map(|scalar| stager.parsed.get(scalar.parsed));
         let parsed = parsed.filter(|s| stager.labels_of(s).is_empty()).map(|s| s.value);
         let known = draft.known.iter().filter(|(at, _)| Some(*at) == self.start_time);
-        parsed.chain(known.map(|(_, value)| *value)).any(|value| value > self.started)
+        // The same series twice: the last one counts.
+        known.map(|(_, value)| *value).chain(parsed).last().is_some_and(|v| v > self.started)
     }
 
     /// Before anything is written: a value of the push is below what the instance has.
@@ -227,10 +228,11 @@ impl Body {
             same_bounds(&old.bounds, &group.bounds)
                 && group::falls(old.metric_type, values, &group.parts)
         };
-        draft.known.iter().any(|(position, value)| below(*position, *value))
-            || draft.scalars.iter().any(|scalar| {
-                scalar.position.is_some_and(|at| below(at, stager.parsed[scalar.parsed].value))
-            })
+        let parsed = draft.scalars.iter();
+        let parsed = parsed.filter_map(|s| Some((s.position?, stager.parsed.get(s.parsed)?.value)));
+        let mut scalars: Vec<(u32, f64)> = draft.known.iter().copied().chain(parsed).collect();
+        keep_last(&mut scalars, self.positions());
+        scalars.iter().any(|(position, value)| below(*position, *value))
             || draft.groups.iter().any(group_falls)
     }
 
