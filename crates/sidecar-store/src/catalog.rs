@@ -403,6 +403,18 @@ impl Catalog {
         self.merged_of.get(series as usize).copied().filter(|m| *m != NOT_MERGED)
     }
 
+    /// The family's merged series in label order.
+    pub(crate) fn merged_in_order(&self, family: &Family) -> Vec<u32> {
+        let mut merged: Vec<u32> =
+            family.series.iter().filter_map(|series| self.merged_id(*series)).collect();
+        // With labels dropped several series are one.
+        merged.sort_unstable();
+        merged.dedup();
+        let labels = |at: &u32| &self.merged[*at as usize].labels;
+        merged.sort_by(|a, b| labels(a).cmp(labels(b)));
+        merged
+    }
+
     pub(crate) fn merged_mut(&mut self, series: u32) -> Option<&mut Merged> {
         let id = self.merged_id(series)?;
         self.merged.get_mut(id as usize)

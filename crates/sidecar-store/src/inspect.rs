@@ -85,14 +85,7 @@ impl Store {
         lines: &mut Vec<Line>,
     ) {
         let Some(family) = catalog.families.get(&id) else { return };
-        let mut merged: Vec<u32> =
-            family.series.iter().filter_map(|s| catalog.merged_id(*s)).collect();
-        merged.sort_unstable();
-        merged.dedup();
-        merged.sort_by(|a, b| {
-            catalog.merged[*a as usize].labels.cmp(&catalog.merged[*b as usize].labels)
-        });
-        for merged in merged {
+        for merged in catalog.merged_in_order(family) {
             for mut line in possible_lines(catalog, family, merged) {
                 if lines.len() >= limit {
                     return;
@@ -132,9 +125,6 @@ impl Store {
 }
 
 fn view_of(catalog: &Catalog, family: &Family, now: Tick) -> FamilyView {
-    let mut merged: Vec<u32> = family.series.iter().filter_map(|s| catalog.merged_id(*s)).collect();
-    merged.sort_unstable();
-    merged.dedup();
     let age =
         if family.holders > 0 { std::time::Duration::ZERO } else { now.since(family.unheld_since) };
     FamilyView {
@@ -144,7 +134,7 @@ fn view_of(catalog: &Catalog, family: &Family, now: Tick) -> FamilyView {
         unit: family.unit.to_string(),
         aggregation: family.function(),
         contributors: family.holders as usize,
-        series: merged.len(),
+        series: catalog.merged_in_order(family).len(),
         age,
     }
 }

@@ -70,13 +70,7 @@ impl Layouts {
     }
 
     fn renew(&mut self, catalog: &Catalog, id: u32, family: &Family) {
-        let mut merged: Vec<u32> =
-            family.series.iter().filter_map(|s| catalog.merged_id(*s)).collect();
-        merged.sort_unstable();
-        merged.dedup();
-        merged.sort_by(|a, b| {
-            catalog.merged[*a as usize].labels.cmp(&catalog.merged[*b as usize].labels)
-        });
+        let merged = catalog.merged_in_order(family);
         let function = family.function();
         let code = Code::of(family.metric_type, function, family.keeps_departed());
         for at in &merged {

@@ -6,6 +6,7 @@ use crate::group::GroupState;
 use crate::instance::{Body, Instance, Kind, State, WriterRole};
 use crate::maps::Set;
 use crate::store::Store;
+use parking_lot::MutexGuard;
 use sidecar_model::{Bound, MetricType, Tick, Total, is_absent};
 use std::sync::Arc;
 
@@ -39,13 +40,24 @@ impl Store {
     /// A departed instance's values are forgotten: its shares join the departed totals. The id
     /// stays known.
     pub(crate) fn fold_instance(&self, catalog: &mut Catalog, instance: &Instance, now: Tick) {
-        let mut body = instance.body.lock();
+        let body = instance.body.lock();
         if !matches!(body.state, State::Departed { .. }) {
             return;
         }
         for (series, share) in body.shares() {
             catalog.fold(series, share, now);
         }
+        self.forget_values(catalog, instance, body, now);
+    }
+
+    /// Of a departed instance only the id is left.
+    fn forget_values(
+        &self,
+        catalog: &mut Catalog,
+        instance: &Instance,
+        mut body: MutexGuard<'_, Body>,
+        now: Tick,
+    ) {
         body.compact(catalog, true, |_, _| true);
         let known = ForgottenId { since: now, sequence: body.sequence.take(), ended: body.ended };
         catalog.forgotten.insert(instance.id.clone(), known);
@@ -59,19 +71,13 @@ impl Store {
     /// stays known, so that it does not count in full again.
     pub(crate) fn erase_instance(&self, catalog: &mut Catalog, instance: &Instance, now: Tick) {
         self.depart_instance(catalog, instance, now);
-        let mut body = instance.body.lock();
+        let body = instance.body.lock();
         if !matches!(body.state, State::Departed { .. }) {
             return;
         }
         let touched: Set<u32> =
             body.shares().iter().filter_map(|(series, _)| catalog.merged_id(*series)).collect();
-        body.compact(catalog, true, |_, _| true);
-        let known = ForgottenId { since: now, sequence: body.sequence.take(), ended: body.ended };
-        catalog.forgotten.insert(instance.id.clone(), known);
-        catalog.departed_instances -= 1;
-        body.state = State::Gone;
-        drop(body);
-        self.unregister(&instance.id);
+        self.forget_values(catalog, instance, body, now);
         self.restart_merged(catalog, &touched);
     }
 
