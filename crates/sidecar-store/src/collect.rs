@@ -131,10 +131,10 @@ impl Collector {
                 continue;
             }
             let value = match standing.role {
-                WriterRole::Anonymous => held_value(catalog, body, at, merged),
+                WriterRole::Anonymous if code.is_sum() => held_value(catalog, body, at, merged),
                 // What was added up is in the bases, which sums take in below.
                 WriterRole::Accumulator if !code.is_sum() => body.share(at).value(),
-                WriterRole::Identified | WriterRole::Accumulator => *value,
+                WriterRole::Identified | WriterRole::Anonymous | WriterRole::Accumulator => *value,
             };
             let accumulator = &mut self.scalars[merged as usize];
             if kind == Kind::Cumulative && code.is_sum() {
