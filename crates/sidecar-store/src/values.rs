@@ -360,7 +360,7 @@ impl Body {
         let mut resets = 0;
         if !fresh && group::falls(metric_type, old, &write.parts) {
             if self.watch.shared {
-                self.hold_group(first, &write.parts, stamp);
+                self.hold_group(first, counted, &write.parts, stamp);
                 return 0;
             }
             resets = self.restart_group(write.group as usize);
@@ -377,11 +377,12 @@ impl Body {
         resets
     }
 
-    /// Each part at its maximum.
-    fn hold_group(&mut self, first: usize, parts: &[f64], stamp: Stamp) {
+    /// Each part that counts at its maximum; those before `counted` are quantiles.
+    fn hold_group(&mut self, first: usize, counted: usize, parts: &[f64], stamp: Stamp) {
         for (part, value) in parts.iter().enumerate() {
             let old = self.values[first + part];
-            let held = if is_absent(old) || *value > old { *value } else { old };
+            let rises = part < counted || is_absent(old) || *value > old;
+            let held = if rises { *value } else { old };
             self.write(first + part, held, stamp);
         }
     }
