@@ -2,6 +2,16 @@
 //! the whole exposition and the list of instances must be equal, both with the shape memory at work and
 //! without it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::float_cmp,
+    clippy::wildcard_enum_match_arm,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test: it panics where it fails, and its numbers are small and exact"
+)]
+
 mod compare;
 mod history;
 mod model;
@@ -184,6 +194,33 @@ fn nothing_new_beyond_the_limit_of_instances() {
         Theme { several_ids: true, strict: true, ..Theme::PLAIN },
         &[Settings { limits, ..settings() }],
     );
+}
+
+#[test]
+fn everything_at_once() {
+    let orders = &[Order::None, Order::Next, Order::Next, Order::Repeated, Order::NewEpoch];
+    let functions = &[0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 10];
+    let theme = Theme {
+        families: &[0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11],
+        ids: &[0, 1, 2, 3],
+        orders,
+        functions,
+        deltas: true,
+        ttls: true,
+        several_ids: true,
+        finals: true,
+        odd: true,
+        falls: true,
+        erase: true,
+        clear: true,
+        reloads: 6,
+        variants: 3,
+        strict: true,
+        units: true,
+        pairs: true,
+        ticks: history::TICKS,
+    };
+    check("proptest-regressions/everything_at_once.txt", theme, &ruled_settings());
 }
 
 /// What a reload chooses from.
