@@ -202,13 +202,13 @@ impl Collector {
             let place = if same { Some(part) } else { place(&group.bounds, part, union) };
             let Some(place) = place else { continue };
             let total = &mut self.parts[at as usize + place];
-            let value = values.get(position).copied().unwrap_or(ABSENT);
             if is_summary && part < group.sum_at() {
                 if standing.live && group.state == GroupState::Live {
-                    *total = Total::from_value(value);
+                    *total = Total::from_value(body.values[position]);
                 }
                 continue;
             }
+            let value = values.get(position).copied().unwrap_or(ABSENT);
             if !is_absent(value) {
                 total.add(value);
             }
