@@ -7,7 +7,7 @@ VENV := .cache/venv/bin/python
 BINARY := target/release/monasca-sidecar
 STATIC := target/static
 
-.PHONY: run test bench fmt setup check unit build end-to-end client image bench-tools
+.PHONY: run test bench explore fmt setup check unit build end-to-end client image bench-tools
 
 run:
 	cargo run --release
@@ -29,8 +29,12 @@ check:
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
 
+# The same random cases each time, so that a run says something of the change; `make explore` tries others.
 unit:
-	cargo test --workspace --locked
+	PROPTEST_RNG_SEED=4888 cargo test --workspace --locked
+
+explore:
+	PROPTEST_CASES=5000 cargo test --release --locked -p sidecar-store -p sidecar-formats
 
 # One static release build serves the end-to-end tests and the image.
 build:
