@@ -72,6 +72,8 @@ pub(crate) struct Writer {
     pub(crate) slot: u32,
     pub(crate) arrival: u64,
     pub(crate) sequence: Option<(String, u64)>,
+    /// Its latest push was final: that epoch does not come back.
+    pub(crate) ended: bool,
     pub(crate) heard: u64,
     pub(crate) ttl: Option<u64>,
     pub(crate) holds: BTreeSet<String>,
@@ -181,7 +183,7 @@ impl Model {
         for (name, labels) in gone.series.keys() {
             self.restart_at_zero(name, labels);
         }
-        self.remember(id, &gone, false);
+        self.remember(id, &gone);
         self.keep_company();
         true
     }
@@ -249,14 +251,15 @@ impl Model {
         self.mark_unheld();
     }
 
-    pub(crate) fn remember(&mut self, id: &str, gone: &Writer, ended: bool) {
+    pub(crate) fn remember(&mut self, id: &str, gone: &Writer) {
+        let ended = gone.ended;
         let since = self.now;
         let sequence = gone.sequence.clone();
         self.remembered.insert(id.to_owned(), Remembered { sequence, ended, since });
     }
 
     /// Moves a departed instance's shares into the departed totals.
-    pub(crate) fn fold(&mut self, id: &str, ended: bool) {
+    pub(crate) fn fold(&mut self, id: &str) {
         let Some(gone) = self.writers.remove(id) else { return };
         for ((name, labels), contribution) in &gone.series {
             let Some(family) = self.families.get_mut(name) else { continue };
@@ -264,7 +267,7 @@ impl Model {
             add(total, &contribution.share());
             family.written.insert(labels.clone(), self.now);
         }
-        self.remember(id, &gone, ended);
+        self.remember(id, &gone);
     }
 
     pub(crate) fn types(&self) -> BTreeMap<String, MetricType> {

@@ -42,11 +42,13 @@ impl Model {
         }
         self.number += 1;
         let mut declared = Declared::new();
+        let mut written = Vec::new();
         for writer in &writers {
             let accepted = self.accepted(writer, &staged, &mut declared, &mut answer);
             if accepted.is_empty() {
                 continue;
             }
+            written.push(writer);
             answer.samples +=
                 accepted.iter().flat_map(|f| &f.items).map(|i| i.samples).sum::<u64>();
             self.open_families(&accepted, writer.is_none());
@@ -56,33 +58,37 @@ impl Model {
             }
             self.mark_unheld();
             self.keep_company();
-            if push.is_final
-                && let Some(id) = writer.as_ref().filter(|id| *id != ANONYMOUS)
-            {
-                self.leave(id);
-                if push.sequence.is_some() {
-                    self.fold(id, true);
-                }
-            }
+            self.finish(push, writer.as_deref());
+        }
+        // Deltas have no instance; whoever numbers its pushes is known by them.
+        if push.sequence.is_some()
+            && written == [&None]
+            && let Some(id) = first_id(&staged)
+        {
+            self.push_of(&id, push, &[]);
+            self.finish(push, Some(&id));
         }
         self.keep_company();
         Ok(answer)
     }
 
+    /// A final push is the last one.
+    fn finish(&mut self, push: &Push, writer: Option<&str>) {
+        if let Some(id) = writer.filter(|id| *id != ANONYMOUS && push.is_final) {
+            self.leave(id);
+            if push.sequence.is_some() {
+                self.fold(id);
+            }
+        }
+    }
+
     fn is_late(&self, push: &Push, staged: &[Staged]) -> bool {
         let Some((epoch, n, _)) = &push.sequence else { return false };
-        let Some(Some(id)) = writers_of(staged).into_iter().next() else { return false };
-        let repeated = self
-            .writers
-            .get(&id)
-            .and_then(|w| w.sequence.as_ref())
-            .is_some_and(|(last_epoch, last)| last_epoch == epoch && n <= last);
-        let remembered = self.remembered.get(&id).is_some_and(|r| {
-            r.sequence
-                .as_ref()
-                .is_some_and(|(last_epoch, last)| last_epoch == epoch && (r.ended || n <= last))
-        });
-        repeated || remembered
+        let Some(id) = first_id(staged) else { return false };
+        let here = self.writers.get(&id).map(|w| (&w.sequence, w.ended));
+        let gone = self.remembered.get(&id).map(|r| (&r.sequence, r.ended));
+        let Some((Some((last_epoch, last)), ended)) = here.or(gone) else { return false };
+        last_epoch == epoch && (ended || n <= last)
     }
 
     // ---- check
@@ -245,6 +251,7 @@ impl Model {
         }
         writer.heard = self.now;
         writer.ttl = push.ttl_ms;
+        writer.ended = push.is_final;
         if let Some((epoch, n, _)) = &push.sequence {
             writer.sequence = Some((epoch.clone(), *n));
         }
@@ -283,6 +290,7 @@ impl Model {
             slot: free,
             arrival: self.number,
             sequence: None,
+            ended: false,
             heard: self.now,
             ttl: None,
             holds: BTreeSet::new(),
@@ -566,6 +574,12 @@ fn differs(old: &Parts, new: &Parts) -> bool {
         let old = old.get(part).copied().unwrap_or(0.0);
         !(old == *new || (old.is_nan() && new.is_nan()))
     })
+}
+
+fn first_id(staged: &[Staged]) -> Option<String> {
+    let of_deltas = staged.iter().find_map(|family| family.delta_of.clone());
+    let mut items = staged.iter().flat_map(|family| &family.items);
+    items.find_map(|item| item.writer.clone()).or(of_deltas)
 }
 
 /// Writers in order of appearance, deltas last.

@@ -158,7 +158,10 @@ impl Model {
                     id != ANONYMOUS
                         && writer.series.keys().any(|(n, labels)| n == name && is_target(labels))
                 });
-            if company && !is_dropped(&self.settings, name, labels) && family.metric_type.is_cumulative() {
+            if company
+                && !is_dropped(&self.settings, name, labels)
+                && family.metric_type.is_cumulative()
+            {
                 held.push((name.clone(), labels.clone()));
             }
         }

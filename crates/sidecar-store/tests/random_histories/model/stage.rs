@@ -13,6 +13,8 @@ pub(crate) struct Staged {
     pub(crate) help: String,
     pub(crate) unit: String,
     pub(crate) items: Vec<Item>,
+    /// Who sent the first of its deltas.
+    pub(crate) delta_of: Option<String>,
     /// `_aggregate` labels in order, by writer.
     pub(crate) wishes: Vec<(Option<String>, Aggregation)>,
 }
@@ -78,6 +80,7 @@ fn open(staged: &mut Vec<Staged>, family: &PushedFamily, name: &str, t: MetricTy
         help: family.help.clone(),
         unit: family.unit.clone(),
         items: Vec::new(),
+        delta_of: None,
         wishes: Vec::new(),
     });
     staged.len() - 1
@@ -108,6 +111,9 @@ impl Staged {
             Role::Count => Some(Part::Count),
             Role::Created => None,
         };
+        if delta {
+            self.delta_of.get_or_insert_with(|| id.clone());
+        }
         let writer = (!delta).then_some(id);
         let same = |item: &Item| item.writer == writer && item.labels == labels;
         let at = self.items.iter().position(same).unwrap_or_else(|| {

@@ -95,7 +95,7 @@ impl Model {
             .map(|(id, _)| id.clone())
             .collect();
         for id in due {
-            self.fold(&id, false);
+            self.fold(&id);
         }
     }
 
