@@ -328,8 +328,8 @@ impl<'a> Apply<'a> {
                 continue;
             }
             let id = self.make_family(family, body);
-            self.hold(body, id);
-            self.describe(id, family);
+            let is_news = self.hold(body, id);
+            self.describe(id, family, is_news);
             ids.push(Some(id));
         }
         let process_start = |f: &FamilyDraft| &*f.base == crate::place::PROCESS_START;
@@ -358,19 +358,22 @@ impl<'a> Apply<'a> {
         }
     }
 
-    fn hold(&mut self, body: &mut Body, id: u32) {
+    /// True: the instance did not hold it before.
+    fn hold(&mut self, body: &mut Body, id: u32) -> bool {
         if let Err(at) = body.held.binary_search_by_key(&id, |h| h.family) {
             body.held.insert(at, Held { family: id, wish: None });
             if let Some(family) = self.catalog.families.get_mut(&id) {
                 family.holders += 1;
             }
+            return true;
         }
+        false
     }
 
     /// Help and unit of a header in a spelling that is new, or of a family that is.
-    fn describe(&mut self, id: u32, draft: &FamilyDraft) {
+    fn describe(&mut self, id: u32, draft: &FamilyDraft, is_news: bool) {
         let header = &self.stager.headers[draft.header as usize];
-        if !header.is_unremembered() && draft.existing.is_some() {
+        if !header.is_unremembered() && !is_news {
             return;
         }
         let facts = Arc::clone(&header.facts);

@@ -191,6 +191,7 @@ impl Collector {
             return;
         }
         let in_company = standing.role == WriterRole::Anonymous
+            && group.metric_type.is_cumulative()
             && catalog.merged[merged as usize].identified > 0;
         let values = if in_company { &body.peaks } else { &body.values };
         let is_summary = group.metric_type == MetricType::Summary;

@@ -6,6 +6,7 @@ use crate::group::GroupState;
 use crate::instance::{Body, Instance, Kind, State, WriterRole};
 use crate::maps::Set;
 use crate::store::Store;
+use crate::upkeep::mark_written;
 use parking_lot::MutexGuard;
 use sidecar_model::{Bound, MetricType, Tick, Total, is_absent};
 use std::sync::Arc;
@@ -18,6 +19,9 @@ impl Store {
             return;
         }
         let identified = instance.role == WriterRole::Identified;
+        mark_written(catalog, instance.role, &body, now);
+        body.watch.fell.clear();
+        body.watch.returns = 0;
         release_families(catalog, &mut body, now);
         catalog.free_slot(body.slot.take());
         catalog.live_instances -= 1;
@@ -75,28 +79,28 @@ impl Store {
         if !matches!(body.state, State::Departed { .. }) {
             return;
         }
-        let touched: Set<u32> =
-            body.shares().iter().filter_map(|(series, _)| catalog.merged_id(*series)).collect();
+        let series: Set<u32> = body.shares().iter().map(|(series, _)| *series).collect();
+        let merged: Set<u32> = series.iter().filter_map(|s| catalog.merged_id(*s)).collect();
         self.forget_values(catalog, instance, body, now);
-        self.restart_merged(catalog, &touched);
+        self.restart_merged(catalog, &merged, &series);
     }
 
-    /// Makes merged series start at zero: what everybody has now is their baseline.
-    fn restart_merged(&self, catalog: &mut Catalog, merged: &Set<u32>) {
-        let folded: Vec<u32> = catalog
-            .folded
-            .keys()
-            .copied()
-            .filter(|s| catalog.merged_id(*s).is_some_and(|m| merged.contains(&m)))
-            .collect();
+    /// Makes merged series start at zero: what everybody has now is their baseline. Of `series`
+    /// those that a rule hides are merged into nothing and stand for themselves.
+    fn restart_merged(&self, catalog: &mut Catalog, merged: &Set<u32>, series: &Set<u32>) {
+        let is_hit = |catalog: &Catalog, of: u32| match catalog.merged_id(of) {
+            Some(id) => merged.contains(&id),
+            None => series.contains(&of),
+        };
+        let folded: Vec<u32> =
+            catalog.folded.keys().copied().filter(|of| is_hit(catalog, *of)).collect();
         for series in folded {
             catalog.remove_folded(series);
         }
         let mut instances = self.all_instances();
         instances.push(Arc::clone(&self.accumulator));
-        let hit = |series: u32| catalog.merged_id(series).is_some_and(|m| merged.contains(&m));
         for instance in instances {
-            instance.body.lock().make_baseline(hit);
+            instance.body.lock().make_baseline(|series| is_hit(catalog, series));
         }
     }
 

@@ -282,7 +282,7 @@ fn release_unused(catalog: &mut Catalog, body: &mut Body, now: Tick) {
 }
 
 /// What deltas have added up to knows no silence.
-fn mark_written(catalog: &mut Catalog, role: WriterRole, body: &Body, now: Tick) {
+pub(crate) fn mark_written(catalog: &mut Catalog, role: WriterRole, body: &Body, now: Tick) {
     if !matches!(body.state, State::Live) {
         return;
     }

@@ -240,9 +240,12 @@ impl Model {
 
     /// Gauges go, shares stay.
     pub(crate) fn leave(&mut self, id: &str) {
+        self.note_writes();
         let types = self.types();
         let Some(writer) = self.writers.get_mut(id) else { return };
         writer.state = State::Departed { since: self.now };
+        writer.fallen.clear();
+        writer.swaps = 0;
         writer.series.retain(|(name, _), _| types.get(name).is_some_and(|t| t.is_cumulative()));
         writer.wishes.clear();
         if id == ANONYMOUS {

@@ -100,7 +100,8 @@ impl Model {
     }
 
     /// When somebody live wrote each series. What deltas have added up to knows no silence.
-    fn note_writes(&mut self) {
+    pub(super) fn note_writes(&mut self) {
+        self.forget_writes_of_nobody();
         for writer in self.writers.values() {
             if writer.state != State::Live {
                 continue;
@@ -115,6 +116,18 @@ impl Model {
             for labels in family.accumulated.keys() {
                 family.written.insert(labels.clone(), self.now);
             }
+        }
+    }
+
+    fn forget_writes_of_nobody(&mut self) {
+        for (name, family) in &mut self.families {
+            let key = |labels: &Labels| (name.clone(), labels.clone());
+            let (departed, accumulated) = (&family.departed, &family.accumulated);
+            family.written.retain(|labels, _| {
+                departed.contains_key(labels)
+                    || accumulated.contains_key(labels)
+                    || self.writers.values().any(|w| w.series.contains_key(&key(labels)))
+            });
         }
     }
 
