@@ -160,7 +160,7 @@ impl Problem {
             Problem::UnsupportedEncoding => "use identity or gzip".to_owned(),
             Problem::BadEncoding => "the body is not gzip".to_owned(),
             Problem::BadParameter { message, .. } => (*message).to_owned(),
-            Problem::BadSequence => "use <epoch>.<n>.<acked> with n > 0".to_owned(),
+            Problem::BadSequence => "use <epoch>.<n>.<acked> with acked below n".to_owned(),
             Problem::BadKey => "use 1 to 255 visible ASCII characters".to_owned(),
             Problem::Decode { message, .. } | Problem::Reload { message } => message.clone(),
             Problem::Refused(refused) => {
