@@ -66,6 +66,7 @@ impl Model {
             && let Some(id) = first_id(&staged)
         {
             self.push_of(&id, push, &[]);
+            self.mark_unheld();
             self.finish(push, Some(&id));
         }
         self.keep_company();
