@@ -479,6 +479,8 @@ impl Body {
         let sum_at = group.sum_at();
         for (part, value) in write.parts.iter().enumerate() {
             if is_absent(*value) {
+                // What the push does not say stays, and lives as long as the rest.
+                self.write(first + part, self.values[first + part], stamp);
                 continue;
             }
             if is_summary && part < sum_at {
