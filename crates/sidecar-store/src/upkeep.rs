@@ -1,7 +1,7 @@
 //! What time does to the state: gauges decay, silent instances depart, departed ones are folded,
 //! ids and families are forgotten. In slices, so that no call holds the catalog for long.
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, NO_FAMILY};
 use crate::instance::{
     Body, Instance, Kind, State, WriterRole, duration_tenths, from_tenths, tenths,
 };
@@ -314,10 +314,15 @@ fn drop_unwritten(
             *fresh |= catalog.series[series].written > oldest;
         }
     }
+    // A series that a rule hides is merged into nothing and stands for itself.
+    let is_fresh = |series: usize| {
+        let merged = catalog.merged_of[series] as usize;
+        fresh.get(merged).copied().unwrap_or(catalog.series[series].written > oldest)
+    };
     let stale: Vec<bool> = (0..catalog.merged_of.len())
         .map(|series| {
-            let merged = catalog.merged_of[series] as usize;
-            fresh.get(merged).is_some_and(|fresh| !fresh) && catalog.series[series].written > 0
+            let entry = &catalog.series[series];
+            entry.family != NO_FAMILY && entry.written > 0 && !is_fresh(series)
         })
         .collect();
     if !stale.contains(&true) {
