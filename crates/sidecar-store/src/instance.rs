@@ -286,8 +286,7 @@ impl Body {
                     }
                 }
                 Kind::Gauge => {
-                    let moved = value.total_cmp(&old).is_ne();
-                    if self.start_time == Some(*position) && moved {
+                    if self.start_time == Some(*position) && value.total_cmp(&old).is_ne() {
                         return None;
                     }
                 }
