@@ -3,7 +3,7 @@
 //! is checked (`draft.rs`), then what passed is written.
 
 use crate::catalog::{Catalog, ForgottenId};
-use crate::draft::{Declared, Draft, Drafter, FamilyDraft};
+use crate::draft::{Declared, Draft, Drafter, FamilyDraft, holds};
 use crate::group::GroupState;
 use crate::instance::{
     Body, Held, Instance, Kind, Stamp, State, WriterRole, duration_tenths, keep_last, repeated,
@@ -343,6 +343,9 @@ impl<'a> Apply<'a> {
     fn make_family(&mut self, family: &FamilyDraft, body: &mut Body) -> u32 {
         for id in &family.leaving {
             self.catalog.remove_family(*id);
+            if holds(body, *id) {
+                body.watch.forget();
+            }
             body.held.retain(|held| held.family != *id);
             self.removed_families = true;
         }

@@ -161,6 +161,12 @@ pub(crate) struct SharedIdWatch {
 }
 
 impl SharedIdWatch {
+    /// What was seen so far proves nothing any more.
+    pub(crate) fn forget(&mut self) {
+        self.fell.clear();
+        self.returns = 0;
+    }
+
     /// Nothing of it concerns the next push.
     pub(crate) fn is_quiet(&self) -> bool {
         self.fell.is_empty() && !self.shared

@@ -20,8 +20,7 @@ impl Store {
         }
         let identified = instance.role == WriterRole::Identified;
         mark_written(catalog, instance.role, &body, now);
-        body.watch.fell.clear();
-        body.watch.returns = 0;
+        body.watch.forget();
         release_families(catalog, &mut body, now);
         catalog.free_slot(body.slot.take());
         catalog.live_instances -= 1;
@@ -236,7 +235,9 @@ impl Body {
         begins_anew: bool,
     ) {
         let group = self.groups[old as usize].clone();
-        let values = &self.values[group.range()];
+        // Without an id, in company, it counts with its maximum.
+        let column = if self.peaks.is_empty() { &self.values } else { &self.peaks };
+        let values = &column[group.range()];
         let fell = if group.metric_type == MetricType::Summary {
             values.last().zip(new_parts.last()).is_some_and(|(old, new)| new < old)
         } else {
@@ -253,6 +254,9 @@ impl Body {
             (true, true) => GroupState::Frozen,
             (true, false) if bases => {
                 self.values[group.range()].fill(0.0);
+                if let Some(peaks) = self.peaks.get_mut(group.range()) {
+                    peaks.fill(0.0);
+                }
                 GroupState::Frozen
             }
             (true | false, _) => GroupState::Dead,

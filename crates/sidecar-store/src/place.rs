@@ -210,7 +210,12 @@ impl Apply<'_> {
                 body.move_bases(old, index);
             } else {
                 self.retired_groups = true;
-                body.retire_group(old, (&draft.bounds, &draft.parts), self.begins_anew);
+                if role == WriterRole::Anonymous && !self.catalog.has_company(series) {
+                    // Shown as it comes.
+                    body.groups[old as usize].state = GroupState::Dead;
+                } else {
+                    body.retire_group(old, (&draft.bounds, &draft.parts), self.begins_anew);
+                }
             }
         }
         Some(index)

@@ -221,8 +221,10 @@ impl Model {
         self.families.remove(name);
         for writer in self.writers.values_mut() {
             writer.series.retain(|(family, _), _| family != name);
-            writer.fallen.retain(|(family, _), _| family != name);
-            writer.holds.remove(name);
+            if writer.holds.remove(name) {
+                writer.fallen.clear();
+                writer.swaps = 0;
+            }
             writer.wishes.remove(name);
         }
     }
@@ -401,7 +403,20 @@ impl Model {
         }
         if contribution.held.is_none() && entry != Entry::Returns && !counts {
             // Alone, the anonymous writer's values are shown as they come.
-            contribution.base.retain(|part, _| !below(*part, &contribution.values, &values));
+            if same_buckets(&contribution.values, &values) {
+                contribution.base.retain(|part, _| !below(*part, &contribution.values, &values));
+            } else {
+                contribution.base.clear();
+            }
+        }
+        if let Some(held) = contribution.held.clone()
+            && !same_buckets(&held, &values)
+        {
+            // In company a histogram with other bounds is another life where it falls.
+            if fell(&held, &values) {
+                super::add(&mut contribution.base, &super::exactly(&held));
+            }
+            contribution.held = Some(values.clone());
         }
         if differs(&contribution.values, &values) {
             contribution.changed = number;
