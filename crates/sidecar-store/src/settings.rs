@@ -80,7 +80,8 @@ impl Default for Limits {
     }
 }
 
-/// One rule; of several that match, for each setting the first that has it counts.
+/// One rule. Of several that match, for each setting the first that has it counts; what they drop
+/// adds up.
 #[derive(Clone, Debug, Default)]
 pub struct Rule {
     pub matches: Match,
