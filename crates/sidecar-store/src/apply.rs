@@ -3,11 +3,11 @@
 //! is checked (`draft.rs`), then what passed is written.
 
 use crate::catalog::{Catalog, ForgottenId};
-use crate::draft::{Declared, Draft, Drafter, FamilyDraft, holds};
+use crate::draft::{Declared, Draft, Drafter, FamilyDraft, family_of_position, holds};
 use crate::group::GroupState;
 use crate::instance::{
-    Body, Held, Instance, Kind, Stamp, State, WriterRole, duration_tenths, keep_last, repeated,
-    tenths,
+    Body, Held, Instance, Kind, Past, Stamp, State, WriterRole, duration_tenths, keep_last,
+    repeated, tenths,
 };
 use crate::outcome::{Outcome, PushMeta, Reason, Refused};
 use crate::settings::{Settings, UnknownPast};
@@ -196,6 +196,7 @@ impl<'a> Apply<'a> {
         self.begins_anew = self.is_new_epoch(&body)
             || body.begins_later(draft, &self.stager)
             || (entered == Entered::Back && body.falls_short(draft, &self.stager));
+        let past = self.past(entered, &mut body, draft);
         let families = self.take_families(instance, &mut body, draft);
         let mut writes = self.place(instance, &mut body, draft, &families);
         let duplicates = repeated(&writes.scalars, body.positions());
@@ -217,12 +218,11 @@ impl<'a> Apply<'a> {
             returns: entered == Entered::Back,
             begins_anew: self.begins_anew,
         };
-        let takes_baseline = entered == Entered::Baseline;
         let catalog = &*self.catalog;
-        let past = (self.settings.unknown_past, entered, self.meta.sequence.is_some());
-        let baseline: Vec<bool> = families_baseline(catalog, &body, past);
-        let is_baseline =
-            |at: u32| takes_baseline || baseline.get(at as usize).copied().unwrap_or(false);
+        let by_family = families_baseline(catalog, &body, self.settings.unknown_past, past);
+        let is_baseline = |at: u32| {
+            past == Past::Baseline || by_family.get(at as usize).copied().unwrap_or(false)
+        };
         let findings =
             body.write_all(catalog, &writes.scalars, &writes.groups, manner, &is_baseline);
         self.store.counters.resets.add(findings.resets);
@@ -271,7 +271,7 @@ impl<'a> Apply<'a> {
         body.state = State::Live;
         body.heard = self.now;
         if instance.role == WriterRole::Accumulator {
-            return Entered::New;
+            return Entered::New(Past::Full);
         }
         body.arrival = stamp.sequence;
         if instance.role == WriterRole::Identified {
@@ -286,20 +286,45 @@ impl<'a> Apply<'a> {
         }
         self.store.register(instance);
         if instance.role == WriterRole::Anonymous {
-            return Entered::New;
+            return Entered::New(Past::Full);
         }
-        match self.catalog.forgotten.remove(&*instance.id) {
-            Some(known) => self.entered_again(&known),
-            None if self.meta.sequence.is_some_and(|s| s.acked > 0) => Entered::Baseline,
-            None => Entered::New,
+        let known = self.catalog.forgotten.remove(&*instance.id);
+        Entered::New(match (known, self.meta.sequence) {
+            (Some(known), _) => self.past_of_forgotten(&known),
+            (None, Some(sequence)) if sequence.acked > 0 => Past::Baseline,
+            (None, Some(_)) => Past::Full,
+            (None, None) => Past::AsSet,
+        })
+    }
+
+    /// What new values of this push count for. A registry may come in several pushes: while the
+    /// process lives, one with nothing that was there before is another part of what it entered
+    /// with, and counts as that did.
+    fn past(&self, entered: Entered, body: &mut Body, draft: &Draft) -> Past {
+        if self.begins_anew {
+            body.past = Past::Full;
+        } else if let Entered::New(past) = entered {
+            body.past = past;
+            return past;
+        } else if body.past != Past::Full && draft.is_all_new() && self.has_more(body, draft) {
+            return body.past;
         }
+        Past::Full
+    }
+
+    /// The writer has something that the draft does not push out.
+    fn has_more(&self, body: &Body, draft: &Draft) -> bool {
+        let leaves = |id: &u32| draft.families.iter().any(|f| f.leaving.contains(id));
+        (0..u32::try_from(body.positions()).unwrap_or(u32::MAX))
+            .filter_map(|at| family_of_position(self.catalog, body, at))
+            .any(|id| !leaves(&id))
     }
 
     /// An id that is known while its values are forgotten: a new epoch counts in full.
-    fn entered_again(&self, known: &ForgottenId) -> Entered {
+    fn past_of_forgotten(&self, known: &ForgottenId) -> Past {
         match (&known.sequence, self.meta.sequence) {
-            (Some((epoch, _)), Some(pushed)) if **epoch != *pushed.epoch => Entered::New,
-            (Some(_) | None, _) => Entered::Baseline,
+            (Some((epoch, _)), Some(pushed)) if **epoch != *pushed.epoch => Past::Full,
+            (Some(_) | None, _) => Past::Baseline,
         }
     }
 
@@ -453,11 +478,12 @@ fn counts_nowhere(catalog: &Catalog, body: &Body, at: usize) -> bool {
 fn families_baseline(
     catalog: &Catalog,
     body: &Body,
-    (default, entered, has_sequence): (UnknownPast, Entered, bool),
+    default: UnknownPast,
+    past: Past,
 ) -> Vec<bool> {
     let by_rule = catalog.families.values().any(|f| f.rules.unknown_past.is_some());
     let unset = default == UnknownPast::Full && !by_rule;
-    if unset || entered != Entered::New || has_sequence {
+    if unset || past != Past::AsSet {
         return Vec::new();
     }
     let of = |series: u32| {
@@ -478,9 +504,7 @@ fn families_baseline(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Entered {
     WasHere,
-    New,
-    /// New here, but what it has was counted before: only growth counts.
-    Baseline,
+    New(Past),
     /// It had departed.
     Back,
 }

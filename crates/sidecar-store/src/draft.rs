@@ -497,6 +497,13 @@ impl Draft {
         });
     }
 
+    /// Nothing of it was there before.
+    pub(crate) fn is_all_new(&self) -> bool {
+        self.known.is_empty()
+            && self.scalars.iter().all(|s| s.position.is_none())
+            && self.groups.iter().all(|g| g.group.is_none())
+    }
+
     /// Nothing is left to apply.
     pub(crate) fn is_empty(&self) -> bool {
         self.known.is_empty()

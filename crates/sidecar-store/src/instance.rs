@@ -98,6 +98,16 @@ impl Instance {
     }
 }
 
+/// What an instance's first values count for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Past {
+    Full,
+    /// They were counted before it was known here: only growth counts.
+    Baseline,
+    /// What settings and rules say of unknown pasts.
+    AsSet,
+}
+
 #[derive(Debug)]
 pub(crate) struct Body {
     pub(crate) state: State,
@@ -112,6 +122,8 @@ pub(crate) struct Body {
     /// Sequence number of the push that it came with.
     pub(crate) arrival: u64,
     pub(crate) slot: Option<u32>,
+    /// Of the process as it entered; full once it began anew.
+    pub(crate) past: Past,
     pub(crate) shape: Arc<Shape>,
 
     // Columns, one entry for each position.
@@ -187,6 +199,7 @@ impl Default for Body {
             ended: false,
             arrival: 0,
             slot: None,
+            past: Past::Full,
             shape: Arc::default(),
             values: Vec::new(),
             changed: Vec::new(),

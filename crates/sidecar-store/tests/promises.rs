@@ -294,6 +294,16 @@ fn an_unknown_id_that_was_answered_before_is_a_baseline() {
 }
 
 #[test]
+fn a_baseline_that_comes_in_several_pushes_is_one_in_each() {
+    let mut daemon = Daemon::new();
+    daemon.numbered("a", ("1", 7, 6), "a_total 10");
+    daemon.numbered("a", ("1", 8, 7), "b_total 20");
+    daemon.shows("a_total 0\nb_total 0");
+    daemon.numbered("a", ("1", 9, 8), "b_total 21\nc_total 5");
+    daemon.shows("a_total 0\nb_total 1\nc_total 5");
+}
+
+#[test]
 fn an_unknown_past_without_a_sequence_is_taken_as_the_settings_say() {
     let baseline = Settings { unknown_past: UnknownPast::Baseline, ..Settings::default() };
     for (settings, first) in [(Settings::default(), 10), (baseline, 0)] {

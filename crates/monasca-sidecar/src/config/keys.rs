@@ -157,7 +157,7 @@ pub(super) const KEYS: &[Key] = &[
         "limits.max_request_time",
         "limits.max-request-time",
         Field::Duration(|c| &mut c.http.request_time, Zero::Refused),
-        "Time for a whole request and its answer.",
+        "Time for a whole body to arrive, and for an answer of which nobody takes a byte.",
     ),
     live(
         "limits.max_idle_time",

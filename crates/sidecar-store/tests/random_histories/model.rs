@@ -70,6 +70,8 @@ pub(crate) enum Past {
 pub(crate) struct Writer {
     pub(crate) state: State,
     pub(crate) slot: u32,
+    /// What its first values counted for, while that process lives.
+    pub(crate) past: Past,
     pub(crate) arrival: u64,
     pub(crate) sequence: Option<(String, u64)>,
     /// Its latest push was final: that epoch does not come back.

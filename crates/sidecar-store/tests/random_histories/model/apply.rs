@@ -238,8 +238,13 @@ impl Model {
         let mine: Vec<(&str, &Item)> =
             accepted.iter().flat_map(|f| f.items.iter().map(|i| (f.name.as_str(), i))).collect();
         let types = self.types();
+        let mut past = match entry {
+            Entry::New(past) => past,
+            Entry::Known | Entry::Returns => Past::Full,
+        };
         if identified {
-            self.new_life(&mut writer, entry, push, &mine, &types);
+            let begins_anew = self.new_life(&mut writer, entry, push, &mine, &types);
+            past = writer.past_of(entry, begins_anew, &mine);
         }
         for family in accepted {
             if let Some(wish) = family.wish_of(Some(id)) {
@@ -250,7 +255,8 @@ impl Model {
         }
         for (name, item) in &mine {
             let cumulative = types[*name].is_cumulative();
-            self.write(&mut writer, entry, (name, item), push, cumulative && identified);
+            let way = (entry, past);
+            self.write(&mut writer, way, (name, item), push, cumulative && identified);
         }
         writer.heard = self.now;
         writer.ttl = push.ttl_ms;
@@ -291,6 +297,7 @@ impl Model {
         let mut writer = known.unwrap_or_else(|| Writer {
             state: State::Live,
             slot: free,
+            past: Past::Full,
             arrival: self.number,
             sequence: None,
             ended: false,
@@ -313,7 +320,7 @@ impl Model {
         writer
     }
 
-    /// Is this the same life? If not, everything restarts.
+    /// Is this the same life? If not, everything restarts, and it is true.
     fn new_life(
         &self,
         writer: &mut Writer,
@@ -321,7 +328,7 @@ impl Model {
         push: &Push,
         mine: &[(&str, &Item)],
         types: &BTreeMap<String, MetricType>,
-    ) {
+    ) -> bool {
         let epoch = push.sequence.as_ref().map(|(epoch, _, _)| epoch);
         let same_epoch = writer.sequence.as_ref().map(|(epoch, _)| epoch) == epoch;
         let new_epoch = epoch.is_some() && writer.sequence.is_some() && !same_epoch;
@@ -360,26 +367,28 @@ impl Model {
             writer.watch_falls(fallen, mine, new_epoch || started, another_life || started);
         }
         writer.process_start = start.or(writer.process_start);
-        if writer.shared || !(new_epoch || started || (entry == Entry::Returns && less)) {
-            return;
+        let begins_anew = new_epoch || started || (entry == Entry::Returns && less);
+        if writer.shared || !begins_anew {
+            return begins_anew;
         }
         for ((name, _), contribution) in &mut writer.series {
             if types.get(name).is_some_and(|t| t.is_cumulative()) {
                 contribution.restart();
             }
         }
+        true
     }
 
     fn write(
         &self,
         writer: &mut Writer,
-        entry: Entry,
+        (entry, past): (Entry, Past),
         (name, item): (&str, &Item),
         push: &Push,
         counts: bool,
     ) {
         let key: SeriesKey = (name.to_owned(), item.labels.clone());
-        let baseline = self.is_baseline(entry, name);
+        let baseline = self.is_baseline(past, name);
         let (shared, number, now) = (writer.shared, self.number, self.now);
         let newcomer = !writer.series.contains_key(&key);
         let contribution = writer.series.entry(key).or_default();
@@ -427,15 +436,15 @@ impl Model {
         contribution.ttl = push.ttl_ms;
     }
 
-    fn is_baseline(&self, entry: Entry, name: &str) -> bool {
+    fn is_baseline(&self, past: Past, name: &str) -> bool {
         let names = [name, &format!("{name}_total")];
         let rules = &self.settings.rules;
         let ruled = rules.iter().filter(|r| r.matches.family(&names)).find_map(|r| r.unknown_past);
         let set = ruled.unwrap_or(self.settings.unknown_past);
-        match entry {
-            Entry::New(Past::Baseline) => true,
-            Entry::New(Past::AsSet) => set == UnknownPast::Baseline,
-            Entry::New(Past::Full) | Entry::Known | Entry::Returns => false,
+        match past {
+            Past::Baseline => true,
+            Past::AsSet => set == UnknownPast::Baseline,
+            Past::Full => false,
         }
     }
 
@@ -467,6 +476,25 @@ impl Model {
 }
 
 impl Writer {
+    /// What new values count for. Values of which none was there before are another part of what
+    /// the process entered with.
+    fn past_of(&mut self, entry: Entry, begins_anew: bool, mine: &[(&str, &Item)]) -> Past {
+        if begins_anew {
+            self.past = Past::Full;
+        } else if let Entry::New(past) = entry {
+            self.past = past;
+            return past;
+        } else if !self.series.is_empty() {
+            let known = |(name, item): &(&str, &Item)| {
+                self.series.contains_key(&((*name).to_owned(), item.labels.clone()))
+            };
+            if !mine.iter().any(known) {
+                return self.past;
+            }
+        }
+        Past::Full
+    }
+
     /// A push that falls, then one where that is back, twice in a row: two processes. What a new life
     /// explains proves nothing, unless the old life comes back.
     fn watch_falls(
