@@ -270,6 +270,17 @@ impl Catalog {
         u32::try_from((hash >> 32) ^ (hash & u64::from(u32::MAX))).unwrap_or_default()
     }
 
+    pub(crate) fn is_of(&self, series: u32, family: u32) -> bool {
+        self.series.get(series as usize).is_some_and(|s| s.family == family)
+    }
+
+    /// Whether `series` is the family's with these labels, `hash` being theirs.
+    pub(crate) fn is_series(&self, series: u32, family: u32, hash: u32, canonical: &[u8]) -> bool {
+        self.series.get(series as usize).is_some_and(|s| {
+            s.hash == hash && s.family == family && s.labels.as_bytes() == canonical
+        })
+    }
+
     /// Which series of the family has these labels, `hash` being theirs.
     pub(crate) fn look_up(&self, family: u32, hash: u32, canonical: &[u8]) -> Found {
         let Some(family) = self.families.get(&family) else { return Found::Nothing };

@@ -364,11 +364,20 @@ impl Drafter<'_> {
     /// Finds the series that are there, and leaves out those that would be printed like another.
     fn find_series(&self, draft: &mut Draft) {
         let Draft { families, scalars, groups, .. } = draft;
+        // Who joins comes in the order of who was first.
+        let mut next = 0;
         let mut look_up = |family: usize, parsed: usize, hash: Option<u32>| {
             let Some(id) = families[family].existing else { return Found::Nothing };
             let labels = self.stager.labels_of(&self.stager.parsed[parsed]);
             let hash = hash.unwrap_or_else(|| self.catalog.hash(labels));
-            let found = self.catalog.look_up(id, hash, labels);
+            let found = if self.catalog.is_series(next, id, hash, labels) {
+                Found::Series(next)
+            } else {
+                self.catalog.look_up(id, hash, labels)
+            };
+            if let Found::Series(series) = found {
+                next = series + 1;
+            }
             if found == Found::Lookalike {
                 families[family].limited.get_or_insert(Reason::LabelConflict);
             }

@@ -469,8 +469,10 @@ pub(crate) fn keep_last(scalars: &mut Vec<(u32, f64)>, positions: usize) {
     scalars.reverse();
 }
 
-/// Series are numbered in order: a multiplication spreads them over the table (the numbers are
-/// ours, no client chooses them).
+/// Series are numbered in order and mostly come in that order: neighbours stay neighbours in the
+/// table, whose tags (the upper bits) a multiplication spreads. The numbers are ours, no client
+/// chooses them.
 fn spread(target: Target) -> u64 {
-    u64::from(target.bits()).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    let bits = u64::from(target.bits());
+    (bits.wrapping_mul(0x9E37_79B9_7F4A_7C15) & 0xFFFF_FFFF_0000_0000) | bits
 }

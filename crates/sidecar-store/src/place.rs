@@ -20,6 +20,8 @@ pub(crate) struct Writes {
     pub(crate) groups: Vec<GroupWrite>,
     /// Position by parsed sample; `u32::MAX`: none.
     pub(crate) placed: Vec<u32>,
+    /// Positions from here on are new with this push.
+    pub(crate) first_new: u32,
     /// Samples that are taken but say nothing.
     pub(crate) ignored: u64,
 }
@@ -37,6 +39,7 @@ impl Apply<'_> {
             scalars: draft.known.clone(),
             groups: Vec::new(),
             placed: vec![u32::MAX; self.stager.parsed.len()],
+            first_new: u32::try_from(body.positions()).unwrap_or(u32::MAX),
             ignored: 0,
         };
         body.reserve(
@@ -93,7 +96,9 @@ impl Apply<'_> {
     ) -> Option<u32> {
         let sample = &self.stager.parsed[scalar.parsed];
         let labels = self.stager.labels_of(sample);
-        let Some(series) = self.catalog.intern_series(id, scalar.hash, labels, &self.settings)
+        let found = scalar.series.filter(|series| self.catalog.is_of(*series, id));
+        let Some(series) =
+            found.or_else(|| self.catalog.intern_series(id, scalar.hash, labels, &self.settings))
         else {
             let family = draft.families[scalar.family].base.to_string();
             self.note(vec![(family, Reason::LabelConflict)]);

@@ -5,7 +5,7 @@ use crate::instance::Body;
 use crate::maps::Map;
 use crate::place::Writes;
 use crate::shape::{HeaderStep, NO_HEADER, Shape, StepRef};
-use crate::stager::Stager;
+use crate::stager::{ParsedSample, Stager};
 use crate::store::Store;
 use sidecar_model::Temporality;
 use std::sync::Arc;
@@ -27,6 +27,13 @@ impl Apply<'_> {
             return;
         }
         let shape = Arc::make_mut(&mut body.shape);
+        let known = |(sample, position): (&ParsedSample, &u32)| {
+            sample.raw_len > 0 && *position < writes.first_new
+        };
+        let missed = self.stager.parsed.iter().zip(&writes.placed).any(known);
+        if missed && !shape.is_dense() {
+            shape.make_dense();
+        }
         shape.reserve(wanted);
         let mut headers: Map<u32, u16> = Map::default();
         let mut steps = vec![u32::MAX; self.stager.parsed.len()];
@@ -41,7 +48,10 @@ impl Apply<'_> {
             if header == NO_HEADER {
                 continue;
             }
-            let known = shape.find(sample.raw_hash, usize::from(sample.raw_len), header);
+            // A new position has no step, or one of this push.
+            let known = missed
+                .then(|| shape.find(sample.raw_hash, usize::from(sample.raw_len), header))
+                .flatten();
             steps[at] = known
                 .unwrap_or_else(|| shape.add(sample.raw_hash, sample.raw_len, position, header));
         }
@@ -51,6 +61,10 @@ impl Apply<'_> {
         };
         for (from, to) in &self.stager.links {
             shape.link(step_of(*from), step_of(*to));
+            shape.add_entry(step_of(*to));
+        }
+        if let Some(first) = self.stager.first {
+            shape.add_entry(step_of(first));
         }
     }
 }

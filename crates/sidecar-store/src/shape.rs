@@ -36,7 +36,10 @@ pub(crate) struct Shape {
     hashes: Vec<u64>,
     steps: Vec<Step>,
     headers: Vec<HeaderStep>,
+    /// Steps by hash: where pushes began and where their order broke; every step once `is_dense`.
     index: HashTable<u32>,
+    /// A push had a known sample that the index did not find.
+    is_dense: bool,
     header_index: HashTable<u16>,
 }
 
@@ -104,8 +107,38 @@ impl Shape {
             self.steps.reserve_exact(more);
             self.hashes.reserve_exact(more);
         }
+        if self.is_dense {
+            let hashes = &self.hashes;
+            self.index.reserve(more, |step| hashes.get(*step as usize).copied().unwrap_or(0));
+        }
+    }
+
+    pub(crate) fn is_dense(&self) -> bool {
+        self.is_dense
+    }
+
+    /// From now on every step is found by its bytes, not only where a push began.
+    pub(crate) fn make_dense(&mut self) {
+        self.is_dense = true;
+        self.index.clear();
+        self.reserve(self.steps.len());
+        for step in 0..self.steps.len() {
+            self.index_step(u32::try_from(step).unwrap_or(NO_STEP));
+        }
+    }
+
+    /// Makes the step one that is found by its bytes.
+    pub(crate) fn add_entry(&mut self, step: u32) {
+        let Some(hash) = self.hash_of(step) else { return };
+        if !self.is_dense && self.index.find(hash, |known| *known == step).is_none() {
+            self.index_step(step);
+        }
+    }
+
+    fn index_step(&mut self, step: u32) {
         let hashes = &self.hashes;
-        self.index.reserve(more, |step| hashes.get(*step as usize).copied().unwrap_or(0));
+        let hash_of = |step: &u32| hashes.get(*step as usize).copied().unwrap_or(0);
+        self.index.insert_unique(hash_of(&step), step, hash_of);
     }
 
     /// Remembers a sample; its `next` is the step added after it until told otherwise.
@@ -113,8 +146,9 @@ impl Shape {
         let at = u32::try_from(self.steps.len()).unwrap_or(NO_STEP);
         self.steps.push(Step { position, next: at.saturating_add(1), len, header });
         self.hashes.push(hash);
-        let hashes = &self.hashes;
-        self.index.insert_unique(hash, at, |step| hashes.get(*step as usize).copied().unwrap_or(0));
+        if self.is_dense {
+            self.index_step(at);
+        }
         at
     }
 
@@ -135,6 +169,7 @@ impl Shape {
         let mut kept = Shape {
             headers: self.headers.clone(),
             header_index: self.header_index.clone(),
+            is_dense: self.is_dense,
             ..Shape::default()
         };
         for (step, hash) in self.steps.iter().zip(&self.hashes) {
@@ -148,6 +183,9 @@ impl Shape {
         for (old, new) in self.steps.iter().zip(&new_step) {
             let next = new_step.get(old.next as usize).copied().unwrap_or(NO_STEP);
             kept.link(*new, next);
+        }
+        for entry in &self.index {
+            kept.add_entry(new_step.get(*entry as usize).copied().unwrap_or(NO_STEP));
         }
         kept
     }

@@ -46,6 +46,8 @@ pub struct Stager<'s> {
     /// Canonical labels and bound texts of `parsed`.
     arena: Vec<u8>,
     scratch: Vec<u8>,
+    /// The first sample that may be remembered.
+    pub(crate) first: Option<StepRef>,
     last: Option<StepRef>,
     /// Where the order of the body is not the one remembered.
     pub(crate) links: Vec<(StepRef, StepRef)>,
@@ -122,6 +124,7 @@ impl<'s> Stager<'s> {
             headers: Vec::new(),
             arena: Vec::new(),
             scratch: Vec::new(),
+            first: None,
             last: None,
             links: Vec::new(),
         }
@@ -168,6 +171,8 @@ impl<'s> Stager<'s> {
             if expected != Some(step) {
                 self.links.push((last, step));
             }
+        } else {
+            self.first = Some(step);
         }
         self.last = Some(step);
     }
