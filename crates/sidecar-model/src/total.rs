@@ -1,6 +1,8 @@
 //! A sum carried as two floats, so that moving a share between live and departed, in any order,
 //! does not change the rounded result (docs/adr/0002).
 
+use crate::is_absent;
+
 /// A sum `high + low`, with `high` the sum rounded to the nearest float.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Total {
@@ -37,6 +39,25 @@ impl Total {
         let (low, low_error) = two_sum(self.low, other.low);
         let (high, rest) = fast_two_sum(high, high_error + low);
         (self.high, self.low) = fast_two_sum(high, rest + low_error);
+    }
+
+    /// Adds one float to what may be [`crate::ABSENT`] so far.
+    #[inline]
+    pub fn join(&mut self, value: f64) {
+        if is_absent(self.high) {
+            *self = Total::from_value(value);
+        } else {
+            self.add(value);
+        }
+    }
+
+    /// Adds another sum to what may be [`crate::ABSENT`] so far.
+    pub fn join_total(&mut self, other: Total) {
+        if is_absent(self.high) {
+            *self = other;
+        } else {
+            self.add_total(other);
+        }
     }
 
     pub fn subtract(&mut self, value: f64) {

@@ -8,6 +8,7 @@ use sidecar_model::{ABSENT, Aggregation, MetricType, Total};
 pub(crate) enum Code {
     /// Not exposed.
     Hidden,
+    /// Of counters, with what departed instances counted.
     Sum,
     /// A sum of live instances only.
     SumOfLive,
@@ -30,7 +31,7 @@ impl Code {
             return if keeps_departed { Code::Composite } else { Code::CompositeOfLive };
         }
         match function {
-            Aggregation::Sum if keeps_departed => Code::Sum,
+            Aggregation::Sum if keeps_departed && metric_type.is_cumulative() => Code::Sum,
             Aggregation::Sum => Code::SumOfLive,
             Aggregation::Mean => Code::Mean,
             Aggregation::Min => Code::Min,
@@ -46,6 +47,21 @@ impl Code {
     /// Bases and shares of departed instances take part.
     pub(crate) fn keeps_departed(self) -> bool {
         matches!(self, Code::Sum | Code::Composite)
+    }
+
+    /// Merged by an [`Accumulator`].
+    pub(crate) fn needs_accumulator(self) -> bool {
+        match self {
+            Code::Sum | Code::List | Code::All | Code::Composite | Code::CompositeOfLive => false,
+            Code::Hidden
+            | Code::SumOfLive
+            | Code::Mean
+            | Code::Min
+            | Code::Max
+            | Code::Count
+            | Code::First
+            | Code::Last => true,
+        }
     }
 
     pub(crate) fn is_sum(self) -> bool {
@@ -68,18 +84,6 @@ pub(crate) struct Accumulator {
 }
 
 impl Accumulator {
-    /// Takes a finite cumulative value or share in.
-    #[inline]
-    pub(crate) fn add(&mut self, value: f64) {
-        self.total.add(value);
-        self.numbers += 1;
-    }
-
-    pub(crate) fn add_share(&mut self, share: Total) {
-        self.total.add_total(share);
-        self.numbers = self.numbers.saturating_add(1);
-    }
-
     /// A base belongs to a contribution that was counted before.
     pub(crate) fn add_base(&mut self, base: Total) {
         self.total.add_total(base);

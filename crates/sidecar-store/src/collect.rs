@@ -7,7 +7,7 @@ use crate::catalog::{Catalog, Folded, NOT_MERGED, place, same_bounds};
 use crate::family::Family;
 use crate::group::{Group, GroupState};
 use crate::instance::{Body, Instance, Kind, State, WriterRole};
-use crate::layout::Layouts;
+use crate::layout::{Cached, Layouts};
 use crate::settings::Settings;
 use crate::store::Store;
 use sidecar_model::{
@@ -19,6 +19,10 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(crate) struct Collector {
     layouts: Layouts,
+    /// By merged series: counters that are summed with departed totals. Apart, and half as wide as
+    /// the others, since nearly all series are such.
+    sums: Vec<Total>,
+    /// By merged series, when there are others.
     scalars: Vec<Accumulator>,
     parts: Vec<Total>,
     composites: Vec<CompositeCount>,
@@ -80,8 +84,12 @@ pub(crate) fn is_exposed(family: &Family, settings: &Settings, now: Tick) -> boo
 
 impl Collector {
     fn reset(&mut self, catalog: &Catalog) {
+        self.sums.clear();
+        self.sums.resize(catalog.merged.len(), Total::from_value(ABSENT));
         self.scalars.clear();
-        self.scalars.resize(catalog.merged.len(), Accumulator::default());
+        if self.layouts.has_accumulators {
+            self.scalars.resize(catalog.merged.len(), Accumulator::default());
+        }
         self.parts.clear();
         self.parts.resize(self.layouts.n_parts, Total::ZERO);
         self.composites.clear();
@@ -130,15 +138,18 @@ impl Collector {
             if !standing.live && !code.keeps_departed() {
                 continue;
             }
+            if code == Code::Sum && standing.role == WriterRole::Identified {
+                self.sums[merged as usize].join(*value);
+                continue;
+            }
             let value = match standing.role {
                 WriterRole::Anonymous if code.is_sum() => held_value(catalog, body, at, merged),
                 // What was added up is in the bases, which sums take in below.
                 WriterRole::Accumulator if !code.is_sum() => body.share(at).value(),
                 WriterRole::Identified | WriterRole::Anonymous | WriterRole::Accumulator => *value,
             };
-            let accumulator = &mut self.scalars[merged as usize];
-            if kind == Kind::Cumulative && code.is_sum() {
-                accumulator.add(value);
+            if code == Code::Sum {
+                self.sums[merged as usize].join(value);
                 continue;
             }
             match code {
@@ -158,6 +169,7 @@ impl Collector {
                 | Code::Last
                 | Code::Composite
                 | Code::CompositeOfLive => {
+                    let accumulator = &mut self.scalars[merged as usize];
                     accumulator.take(code, value, body.changed[at], standing.arrival);
                 }
             }
@@ -172,7 +184,9 @@ impl Collector {
                 continue;
             }
             let code = self.layouts.codes[merged as usize];
-            if code.is_sum() && standing.counts_bases(code) {
+            if code == Code::Sum {
+                self.sums[merged as usize].join_total(*base);
+            } else if code.is_sum() && standing.counts_bases(code) {
                 self.scalars[merged as usize].add_base(*base);
             }
         }
@@ -244,7 +258,7 @@ impl Collector {
                 continue;
             }
             match folded {
-                Folded::Scalar(total) => self.scalars[merged as usize].add_share(*total),
+                Folded::Scalar(total) => self.sums[merged as usize].join_total(*total),
                 Folded::Composite { bounds, parts } => {
                     self.add_folded_composite(catalog, merged, bounds, parts);
                 }
@@ -301,17 +315,15 @@ impl Collector {
 
     fn emit_merged(&self, family: u32) -> Option<FamilyExposition> {
         let cached = self.layouts.get(family)?;
+        if !cached.layout.metric_type.is_composite() {
+            let values = self.scalars_of(cached);
+            return Some(FamilyExposition { layout: Arc::clone(&cached.layout), values });
+        }
         let n_values = cached.layout.points.iter().map(sidecar_model::Point::len).sum();
         let mut values = Vec::with_capacity(n_values);
         for (merged, point) in cached.merged.iter().zip(&cached.layout.points) {
-            let code = self.layouts.codes[*merged as usize];
             match &point.kind {
-                sidecar_model::PointKind::Scalar if code == Code::List => {
-                    values.push(self.list_result(*merged, cached.function));
-                }
-                sidecar_model::PointKind::Scalar => {
-                    values.push(self.scalars[*merged as usize].result(code));
-                }
+                sidecar_model::PointKind::Scalar => values.push(ABSENT),
                 sidecar_model::PointKind::Histogram(bounds) => {
                     self.histogram(*merged, bounds.len(), &mut values);
                 }
@@ -321,6 +333,31 @@ impl Collector {
             }
         }
         Some(FamilyExposition { layout: Arc::clone(&cached.layout), values })
+    }
+
+    /// Does not look at the points: there may be very many.
+    fn scalars_of(&self, cached: &Cached) -> Vec<f64> {
+        let Some(first) = cached.merged.first() else { return Vec::new() };
+        // All series of a family are merged in one way.
+        let code = self.layouts.codes[*first as usize];
+        let merged = cached.merged.iter();
+        match code {
+            Code::Sum => merged.map(|at| self.sums[*at as usize].value()).collect(),
+            Code::List => merged.map(|at| self.list_result(*at, cached.function)).collect(),
+            Code::Hidden
+            | Code::SumOfLive
+            | Code::Mean
+            | Code::Min
+            | Code::Max
+            | Code::Count
+            | Code::First
+            | Code::Last
+            | Code::All
+            | Code::Composite
+            | Code::CompositeOfLive => {
+                merged.map(|at| self.scalars[*at as usize].result(code)).collect()
+            }
+        }
     }
 
     fn list_result(&self, merged: u32, function: Aggregation) -> f64 {

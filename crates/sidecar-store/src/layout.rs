@@ -17,6 +17,8 @@ pub(crate) struct Layouts {
     cached: Map<u32, Cached>,
     /// By merged series.
     pub(crate) codes: Vec<Code>,
+    /// Some merged series are more than a sum with departed totals.
+    pub(crate) has_accumulators: bool,
     /// By merged series: where the parts of a composite begin among all parts.
     pub(crate) parts_at: Vec<u32>,
     pub(crate) n_parts: usize,
@@ -66,6 +68,7 @@ impl Layouts {
                 self.renew(catalog, id, family);
             }
         }
+        self.has_accumulators = self.codes.iter().any(|code| code.needs_accumulator());
         self.place_parts(catalog);
     }
 

@@ -10,7 +10,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// A piece is sent when it has so many bytes.
-const PIECE_BYTES: usize = 128 * 1024;
+const PIECE_BYTES: usize = 256 * 1024;
+/// The line that makes a piece large enough goes beyond it.
+const PIECE_SLACK_BYTES: usize = 2 * 1024;
 const GZIP_LEVEL: u32 = 1;
 /// Room that the compressor gets at a time.
 const GZIP_ROOM_BYTES: usize = 32 * 1024;
@@ -101,6 +103,10 @@ impl Making {
 
     /// The next piece, and whether it is the last.
     fn piece(&mut self) -> (Bytes, bool) {
+        if self.begun {
+            // Behind the first piece the others are large too.
+            self.text.reserve(PIECE_BYTES + PIECE_SLACK_BYTES);
+        }
         loop {
             let last = !self.page.write_some(PIECE_BYTES, &mut self.text);
             let Some(gzip) = &mut self.gzip else {
