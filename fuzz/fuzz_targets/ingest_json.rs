@@ -8,7 +8,8 @@ mod recorder;
 
 use libfuzzer_sys::fuzz_target;
 use recorder::{Recorded, Recorder};
-use sidecar_formats::ingest_json::{DecodeError, decode};
+use sidecar_formats::DecodeError;
+use sidecar_formats::ingest_json::decode;
 
 fn told(body: &[u8], mut sink: Recorder) -> (Result<Recorded, DecodeError>, Recorder) {
     let result = decode(body, &mut sink);

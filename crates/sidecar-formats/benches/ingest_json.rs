@@ -7,7 +7,9 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use foldhash::fast::FixedState;
 use sidecar_formats::ingest_json::decode;
-use sidecar_model::{FamilyHeader, Mark, Problem, SampleParts, Sink};
+use sidecar_model::{
+    ExemplarParts, FamilyHeader, Mark, NativeHistogram, Problem, SampleParts, Sink,
+};
 use std::fmt::Write;
 use std::hash::BuildHasher;
 use std::hint::black_box;
@@ -129,6 +131,12 @@ impl Sink for Memory {
         Ok(())
     }
 
+    fn exemplar(&mut self, _: &ExemplarParts<'_>) {}
+
+    fn native(&mut self, _: &mut SampleParts<'_>, _: NativeHistogram) -> Result<(), Problem> {
+        Ok(())
+    }
+
     fn mark(&self) -> Mark {
         Mark { known: self.sample, parsed: self.values.len(), headers: self.header }
     }
@@ -173,6 +181,12 @@ impl Sink for Nothing {
         value: f64,
     ) -> Result<(), Problem> {
         black_box((sample, value));
+        Ok(())
+    }
+
+    fn exemplar(&mut self, _: &ExemplarParts<'_>) {}
+
+    fn native(&mut self, _: &mut SampleParts<'_>, _: NativeHistogram) -> Result<(), Problem> {
         Ok(())
     }
 

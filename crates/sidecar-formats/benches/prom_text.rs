@@ -4,10 +4,11 @@
 #![allow(clippy::cast_possible_truncation, reason = "pseudo-random numbers")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use sidecar_formats::Page;
 use sidecar_formats::number::{parse_f64, write_value};
 use sidecar_formats::prom_text::TextEncoder;
 use sidecar_model::{
-    Exposition, FamilyExposition, FamilyLayout, LabelSet, MetricType, Point, PointKind,
+    Exposition, Extras, FamilyExposition, FamilyLayout, LabelSet, MetricType, Point, PointKind,
 };
 use std::hint::black_box;
 use std::sync::Arc;
@@ -43,7 +44,7 @@ fn exposition() -> Exposition {
             points: points.collect(),
         };
         let values = (0..SERIES).map(|series| value(family * SERIES + series)).collect();
-        FamilyExposition { layout: Arc::new(layout), values }
+        FamilyExposition { layout: Arc::new(layout), values, extras: Extras::default() }
     });
     Exposition { families: families.collect() }
 }

@@ -7,7 +7,6 @@ mod sample;
 mod scan;
 
 pub use decode::decode;
-pub use error::DecodeError;
 
 /// Nesting of a body, the outer array included. Families and samples need 5; the rest is for
 /// fields nobody knows, which are skipped.

@@ -6,7 +6,22 @@
 
 #![warn(clippy::indexing_slicing)]
 
+mod error;
 pub mod escape;
 pub mod ingest_json;
 pub mod number;
+mod page;
 pub mod prom_text;
+
+pub use error::DecodeError;
+pub use page::{Encoded, Page};
+
+/// What becomes of the timestamps that samples are pushed with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Timestamps {
+    /// They are checked and left out: an exposed timestamp would defeat the scraper's staleness.
+    #[default]
+    Drop,
+    /// The body is refused, as the Pushgateway does.
+    Reject,
+}

@@ -3,6 +3,6 @@
 mod encode;
 mod render;
 
-pub use encode::{Encoded, TextEncoder, TextPage};
+pub use encode::{TextEncoder, TextPage};
 
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

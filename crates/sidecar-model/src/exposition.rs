@@ -1,7 +1,7 @@
 //! What a collect hands to an encoder: for each family a layout, shared and unchanged between
 //! scrapes as long as no series comes or goes, and the numbers of this scrape.
 
-use crate::{LabelSet, MetricType};
+use crate::{LabelSet, MetricType, NativeHistogram};
 use std::sync::Arc;
 
 /// A value that is not there now: its line is left out. No input can be this NaN, since every NaN
@@ -24,6 +24,26 @@ pub struct FamilyExposition {
     pub layout: Arc<FamilyLayout>,
     /// The points' values, one after the other, each point as long as [`Point::len`] says.
     pub values: Vec<f64>,
+    pub extras: Extras,
+}
+
+/// What only some formats carry.
+#[derive(Clone, Debug, Default)]
+pub struct Extras {
+    /// By index among the family's values (a counter's value, a histogram's bucket), ascending.
+    pub exemplars: Vec<(u32, Arc<Exemplar>)>,
+    /// For each point when it began to count, in Unix seconds, or [`ABSENT`]; empty: none is known.
+    pub created: Vec<f64>,
+    /// By index of the point, ascending.
+    pub natives: Vec<(u32, Arc<NativeHistogram>)>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exemplar {
+    pub labels: LabelSet,
+    pub value: f64,
+    /// Unix seconds.
+    pub timestamp: Option<f64>,
 }
 
 #[derive(Clone, Debug)]

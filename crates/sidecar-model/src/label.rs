@@ -1,5 +1,5 @@
-//! A label set: sorted by name, names unique, no empty value, cheap to clone, hashed and compared
-//! as one run of bytes.
+//! A label set: sorted by name, names unique, no empty value but of a grouping key's labels, cheap
+//! to clone, hashed and compared as one run of bytes.
 
 use crate::name::{is_plain_label_bytes, plain_label_name};
 use std::borrow::Cow;
@@ -37,6 +37,16 @@ impl LabelSet {
         labels: &mut [(S, S)],
         scratch: &mut Vec<u8>,
     ) -> Result<(), LabelSetError> {
+        Self::write_canonical_with_empty(labels, |_| false, scratch)
+    }
+
+    /// The same, but that labels that `kept` names are kept though their value is empty (those of
+    /// a grouping key).
+    pub fn write_canonical_with_empty<S: AsRef<str>>(
+        labels: &mut [(S, S)],
+        kept: impl Fn(&str) -> bool,
+        scratch: &mut Vec<u8>,
+    ) -> Result<(), LabelSetError> {
         labels.sort_by(|a, b| a.0.as_ref().cmp(b.0.as_ref()));
         scratch.clear();
         let mut previous: Option<&str> = None;
@@ -49,7 +59,7 @@ impl LabelSet {
                 return Err(LabelSetError::DuplicateName);
             }
             previous = Some(name);
-            if value.is_empty() {
+            if value.is_empty() && !kept(name) {
                 continue;
             }
             for part in [name, value] {

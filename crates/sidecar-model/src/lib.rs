@@ -9,18 +9,21 @@ mod exposition;
 mod label;
 mod metric_type;
 mod name;
+mod native;
 mod sink;
 mod tick;
 mod total;
 
 pub use aggregation::{Aggregation, UnknownAggregation};
 pub use exposition::{
-    ABSENT, Bound, Exposition, FamilyExposition, FamilyLayout, Point, PointKind, is_absent,
+    ABSENT, Bound, Exemplar, Exposition, Extras, FamilyExposition, FamilyLayout, Point, PointKind,
+    is_absent,
 };
 pub use label::{LabelSet, LabelSetError};
 pub use metric_type::{MetricType, Role, UnknownType, base_name, role_of};
 pub use name::{is_plain_label_name, is_plain_metric_name, plain_label_name, plain_metric_name};
-pub use sink::{FamilyHeader, Mark, Problem, ProblemKind, SampleParts, Sink};
+pub use native::NativeHistogram;
+pub use sink::{ExemplarParts, FamilyHeader, Mark, Problem, ProblemKind, SampleParts, Sink};
 pub use tick::Tick;
 pub use total::Total;
 

@@ -9,7 +9,7 @@
 //! exclusive. Raw bytes of a header: from the family's first byte to where its samples begin. The
 //! parse of equal raw bytes must be equal, whatever stands before or after them.
 
-use crate::{Aggregation, MetricType, Temporality};
+use crate::{Aggregation, MetricType, NativeHistogram, Temporality};
 use std::borrow::Cow;
 
 /// A family as a decoder found it; nothing in it is validated but UTF-8.
@@ -30,6 +30,15 @@ pub struct SampleParts<'a> {
     /// `None`: the family's name.
     pub name: Option<Cow<'a, str>>,
     pub labels: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+}
+
+/// An exemplar as a decoder found it, checked by the rules of its format.
+#[derive(Clone, Debug, Default)]
+pub struct ExemplarParts<'a> {
+    pub labels: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    pub value: f64,
+    /// Unix seconds.
+    pub timestamp: Option<f64>,
 }
 
 /// Why a header or sample cannot be taken in: the whole body is refused.
@@ -135,6 +144,17 @@ pub trait Sink {
         raw: Option<&[u8]>,
         sample: &mut SampleParts<'_>,
         value: f64,
+    ) -> Result<(), Problem>;
+
+    /// An exemplar of the sample that was taken in last, known or not.
+    fn exemplar(&mut self, exemplar: &ExemplarParts<'_>);
+
+    /// The native buckets of a histogram with these labels. Its classic samples, of which there
+    /// are at least the count and the sum, come before.
+    fn native(
+        &mut self,
+        sample: &mut SampleParts<'_>,
+        histogram: NativeHistogram,
     ) -> Result<(), Problem>;
 
     /// The current place.

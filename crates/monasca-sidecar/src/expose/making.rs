@@ -5,6 +5,7 @@ use crate::http::negotiate::Compression;
 use crate::telemetry::Telemetry;
 use bytes::Bytes;
 use flate2::{Compress, FlushCompress, Status};
+use sidecar_formats::Page;
 use sidecar_formats::prom_text::TextPage;
 use std::time::Duration;
 use tokio::sync::mpsc;

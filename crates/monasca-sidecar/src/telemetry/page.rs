@@ -3,7 +3,8 @@
 use super::{BOUNDS_US, ByCode, Durations, Telemetry, process};
 use crate::clock::Clock;
 use sidecar_model::{
-    Bound, Exposition, FamilyExposition, FamilyLayout, LabelSet, MetricType, Point, PointKind,
+    Bound, Exposition, Extras, FamilyExposition, FamilyLayout, LabelSet, MetricType, Point,
+    PointKind,
 };
 use sidecar_store::Stats;
 use std::sync::Arc;
@@ -205,7 +206,11 @@ impl Page {
             unit: "".into(),
             points,
         };
-        self.families.push(FamilyExposition { layout: Arc::new(layout), values });
+        self.families.push(FamilyExposition {
+            layout: Arc::new(layout),
+            values,
+            extras: Extras::default(),
+        });
     }
 }
 

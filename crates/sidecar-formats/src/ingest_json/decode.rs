@@ -5,8 +5,9 @@
 //! first two is taken back and the last one decides, so what a body means, and what is wrong with
 //! it, does not depend on what the sink remembers.
 
-use super::error::{DecodeError, Fault, Read, Reason, line_and_column};
+use super::error::{Fault, Read, Reason};
 use super::scan::Scanner;
+use crate::error::{DecodeError, line_and_column};
 use sidecar_model::{SampleParts, Sink};
 
 /// Gives `sink` what the body says. After an error the sink holds a part of it.

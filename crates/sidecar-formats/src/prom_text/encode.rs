@@ -3,6 +3,7 @@
 
 use super::render::{PointLines, Rendered};
 use crate::number::write_value;
+use crate::page::{Encoded, Page};
 use hashbrown::{HashMap, HashSet};
 use sidecar_model::{Exposition, is_absent};
 use std::fmt;
@@ -14,14 +15,6 @@ pub struct TextEncoder {
     /// As the families of the last exposition; `None`: left out, its names are another's.
     entries: Vec<(u64, Option<Arc<Rendered>>)>,
     left_out: usize,
-}
-
-/// What could not be printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Encoded {
-    /// Label sets that the format's plain names would make equal to another's, and those of whole
-    /// families of which this is true.
-    pub left_out: usize,
 }
 
 impl TextEncoder {
@@ -115,14 +108,12 @@ pub struct TextPage {
     encoded: Encoded,
 }
 
-impl TextPage {
-    pub fn encoded(&self) -> Encoded {
+impl Page for TextPage {
+    fn encoded(&self) -> Encoded {
         self.encoded
     }
 
-    /// Appends text until `out` has `enough` bytes, or a little more; whether there is more to
-    /// come.
-    pub fn write_some(&mut self, enough: usize, out: &mut Vec<u8>) -> bool {
+    fn write_some(&mut self, enough: usize, out: &mut Vec<u8>) -> bool {
         while let Some((rendered, values)) = self.families.get(self.next) {
             if !self.cursor.write(rendered, values, enough, out) {
                 return true;

@@ -3,7 +3,8 @@
 use crate::bodies::{body, edited, edits};
 use crate::recorder::{Recorded, Recorder};
 use proptest::prelude::*;
-use sidecar_formats::ingest_json::{DecodeError, decode};
+use sidecar_formats::DecodeError;
+use sidecar_formats::ingest_json::decode;
 
 fn told(body: &[u8], mut sink: Recorder) -> (Result<Recorded, DecodeError>, usize, Recorder) {
     let result = decode(body, &mut sink);

@@ -1,6 +1,9 @@
 //! A sink that writes down what it gets, and may remember an earlier body as a store would.
 
-use sidecar_model::{FamilyHeader, Mark, MetricType, Problem, ProblemKind, SampleParts, Sink};
+use sidecar_model::{
+    ExemplarParts, FamilyHeader, Mark, MetricType, NativeHistogram, Problem, ProblemKind,
+    SampleParts, Sink,
+};
 use std::fmt::Write;
 
 /// What one body said.
@@ -146,6 +149,12 @@ impl Sink for Recorder {
             Sample { name, labels, value: value.to_bits() },
         );
         self.sample += 1;
+        Ok(())
+    }
+
+    fn exemplar(&mut self, _: &ExemplarParts<'_>) {}
+
+    fn native(&mut self, _: &mut SampleParts<'_>, _: NativeHistogram) -> Result<(), Problem> {
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 //! Expositions in few words.
 
 use sidecar_model::{
-    Bound, Exposition, FamilyExposition, FamilyLayout, LabelSet, MetricType, Point, PointKind,
+    Bound, Exposition, Extras, FamilyExposition, FamilyLayout, LabelSet, MetricType, Point,
+    PointKind,
 };
 use std::sync::Arc;
 
@@ -68,7 +69,11 @@ impl Builder {
     }
 
     pub(crate) fn build(self) -> FamilyExposition {
-        FamilyExposition { layout: Arc::new(self.layout), values: self.values }
+        FamilyExposition {
+            layout: Arc::new(self.layout),
+            values: self.values,
+            extras: Extras::default(),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::build::{Builder, exposition, family};
 use crate::checker::check;
 use proptest::prelude::*;
+use sidecar_formats::Page;
 use sidecar_formats::prom_text::TextEncoder;
 use sidecar_model::{ABSENT, Exposition, MetricType};
 use std::collections::BTreeMap;
