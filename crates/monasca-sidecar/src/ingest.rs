@@ -17,7 +17,7 @@ use hyper::Request;
 use hyper::body::Incoming;
 use key::Key;
 use marks::Marks;
-use sidecar_formats::ingest_json;
+use sidecar_formats::{DecodeError, ingest_json};
 use sidecar_store::{Outcome, Store};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -149,7 +149,7 @@ fn settled(outcome: Outcome) -> Result<Outcome, Problem> {
     if outcome.is_refusal() { Err(Problem::Refused(outcome.refused)) } else { Ok(outcome) }
 }
 
-fn decode_problem(error: ingest_json::DecodeError) -> Problem {
+fn decode_problem(error: DecodeError) -> Problem {
     Problem::Decode { code: error.code, at: error.at, message: error.message }
 }
 

@@ -90,7 +90,7 @@ impl<'a> Apply<'a> {
                 .as_ref()
                 .is_some_and(|(epoch, n)| **epoch == *sequence.epoch && (ended || sequence.n <= *n))
         };
-        if let Some(instance) = self.store.find_instance(id) {
+        if let Some(instance) = self.store.find_writer(id, self.stager.is_plain_group(0)) {
             let body = instance.body.lock();
             return behind(&body.sequence, body.ended);
         }
@@ -123,9 +123,20 @@ impl<'a> Apply<'a> {
         let instance = self.instance_of(writer);
         let known = if writer == 0 { self.stager.known.as_slice() } else { &[] };
         let mut body = instance.body.lock();
-        let full = body.state == State::New
-            && instance.role == WriterRole::Identified
-            && self.catalog.live_instances >= self.settings.limits.instances as u64;
+        let limits = &self.settings.limits;
+        let full = match instance.role {
+            _ if body.state != State::New => None,
+            WriterRole::Identified if self.catalog.live_instances >= limits.instances as u64 => {
+                Some(Reason::InstanceLimit)
+            }
+            WriterRole::Group if self.catalog.groups >= limits.groups as u64 => {
+                Some(Reason::GroupLimit)
+            }
+            WriterRole::Identified
+            | WriterRole::Group
+            | WriterRole::Anonymous
+            | WriterRole::Accumulator => None,
+        };
         let mut draft = Drafter {
             stager: &self.stager,
             catalog: self.catalog,
@@ -137,8 +148,8 @@ impl<'a> Apply<'a> {
         }
         .draft(&mut body);
         drop(body);
-        if full {
-            draft.refuse_all(&Reason::InstanceLimit);
+        if let Some(reason) = full {
+            draft.refuse_all(&reason);
         }
         (instance, draft)
     }
@@ -149,8 +160,13 @@ impl<'a> Apply<'a> {
             return Arc::clone(&self.store.accumulator);
         }
         let id = self.stager.writers.get(writer as usize).map_or("", |id| id);
-        let role = if id.is_empty() { WriterRole::Anonymous } else { WriterRole::Identified };
-        self.store.find_instance(id).unwrap_or_else(|| Arc::new(Instance::new(id, role)))
+        let plain_group = self.stager.is_plain_group(writer);
+        let role = match (plain_group, id.is_empty()) {
+            (true, _) => WriterRole::Group,
+            (false, true) => WriterRole::Anonymous,
+            (false, false) => WriterRole::Identified,
+        };
+        self.store.find_writer(id, plain_group).unwrap_or_else(|| Arc::new(Instance::new(id, role)))
     }
 
     pub(crate) fn note(&mut self, refusals: Vec<(String, Reason)>) {
@@ -230,6 +246,9 @@ impl<'a> Apply<'a> {
         self.store.counters.shared_ids.add(u64::from(findings.proved_shared));
         body.heard = body.heard.max(self.now);
         body.ttl = self.meta.ttl;
+        if writer == 0 {
+            body.note_times(self.meta.times);
+        }
         body.ended = false;
         body.gauge_due = Tick::default();
         if let Some(sequence) = self.meta.sequence {
@@ -243,6 +262,7 @@ impl<'a> Apply<'a> {
             body.shape = Arc::default();
             body.generation = body.generation.wrapping_add(1);
         }
+        self.replace(instance, &mut body, &writes, &families);
         self.purge(instance, &mut body);
         if self.meta.is_final && instance.role == WriterRole::Identified {
             body.ended = true;
@@ -274,6 +294,11 @@ impl<'a> Apply<'a> {
             return Entered::New(Past::Full);
         }
         body.arrival = stamp.sequence;
+        if instance.role == WriterRole::Group {
+            self.catalog.groups += 1;
+            self.store.register(instance);
+            return Entered::New(Past::Full);
+        }
         if instance.role == WriterRole::Identified {
             body.slot = Some(self.catalog.take_slot());
         }
@@ -452,8 +477,7 @@ impl<'a> Apply<'a> {
         }
         let gone: Vec<bool> =
             (0..body.positions()).map(|at| counts_nowhere(self.catalog, body, at)).collect();
-        let identified = instance.role == WriterRole::Identified;
-        body.compact(self.catalog, identified, |_, at| gone[at]);
+        body.compact(self.catalog, instance.role, |_, at| gone[at]);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::draft::FamilyDraft;
 use crate::family::{Family, FamilyRules, owned_names, type_by_rule};
-use crate::instance::tenths;
+use crate::instance::{WriterRole, tenths};
 use crate::maps::{Map, Seed};
 use crate::outcome::Reason;
 use crate::settings::Settings;
@@ -27,6 +27,8 @@ pub(crate) struct Series {
     hash: u32,
     /// Contributions, and one for a departed total.
     refs: u32,
+    /// A plain group has it: no other one may.
+    pub(crate) grouped: bool,
     /// Latest write of a contribution that the retain pass saw, in tenths of a second.
     pub(crate) written: u32,
 }
@@ -94,6 +96,8 @@ pub(crate) struct Catalog {
     /// Changes with every change of a family, of its series, or of its function.
     pub(crate) version: u64,
     pub(crate) live_instances: u64,
+    /// Plain groups.
+    pub(crate) groups: u64,
     pub(crate) departed_instances: u64,
 }
 
@@ -115,6 +119,7 @@ impl Catalog {
             contributions: 0,
             version: 1,
             live_instances: 0,
+            groups: 0,
             departed_instances: 0,
             seed,
         }
@@ -323,7 +328,7 @@ impl Catalog {
             Found::Nothing => {}
         }
         let labels = LabelSet::from_canonical(canonical);
-        let entry = Series { family, labels, hash, refs: 0, written: 0 };
+        let entry = Series { family, labels, hash, refs: 0, grouped: false, written: 0 };
         let id = match self.free_series.pop() {
             Some(id) => {
                 self.series[id as usize] = entry;
@@ -343,15 +348,24 @@ impl Catalog {
         Some(id)
     }
 
-    pub(crate) fn add_ref(&mut self, series: u32, identified: bool) {
-        self.series[series as usize].refs += 1;
-        if identified && let Some(merged) = self.merged_mut(series) {
+    pub(crate) fn add_ref(&mut self, series: u32, role: WriterRole) {
+        let entry = &mut self.series[series as usize];
+        entry.refs += 1;
+        entry.grouped |= role == WriterRole::Group;
+        if role == WriterRole::Identified
+            && let Some(merged) = self.merged_mut(series)
+        {
             merged.identified += 1;
         }
     }
 
-    pub(crate) fn drop_ref(&mut self, series: u32, identified: bool) {
-        if identified && let Some(merged) = self.merged_mut(series) {
+    pub(crate) fn drop_ref(&mut self, series: u32, role: WriterRole) {
+        if role == WriterRole::Group {
+            self.series[series as usize].grouped = false;
+        }
+        if role == WriterRole::Identified
+            && let Some(merged) = self.merged_mut(series)
+        {
             merged.identified = merged.identified.saturating_sub(1);
         }
         self.unref(series);
@@ -390,7 +404,7 @@ impl Catalog {
             Some(total) => total.add(&share),
             None => {
                 self.folded.insert(series, share);
-                self.add_ref(series, true);
+                self.add_ref(series, WriterRole::Identified);
             }
         }
     }
@@ -404,7 +418,7 @@ impl Catalog {
 
     pub(crate) fn remove_folded(&mut self, series: u32) {
         if self.folded.remove(&series).is_some() {
-            self.drop_ref(series, true);
+            self.drop_ref(series, WriterRole::Identified);
         }
     }
 

@@ -11,7 +11,8 @@ use crate::layout::{Cached, Layouts};
 use crate::settings::Settings;
 use crate::store::Store;
 use sidecar_model::{
-    ABSENT, Aggregation, Bound, Exposition, FamilyExposition, MetricType, Tick, Total, is_absent,
+    ABSENT, Aggregation, Bound, Exposition, Extras, FamilyExposition, FamilyLayout, MetricType,
+    Tick, Total, is_absent,
 };
 use std::sync::Arc;
 
@@ -143,10 +144,15 @@ impl Collector {
                 continue;
             }
             let value = match standing.role {
-                WriterRole::Anonymous if code.is_sum() => held_value(catalog, body, at, merged),
+                WriterRole::Anonymous | WriterRole::Group if code.is_sum() => {
+                    held_value(catalog, body, at, merged)
+                }
                 // What was added up is in the bases, which sums take in below.
                 WriterRole::Accumulator if !code.is_sum() => body.share(at).value(),
-                WriterRole::Identified | WriterRole::Anonymous | WriterRole::Accumulator => *value,
+                WriterRole::Identified
+                | WriterRole::Anonymous
+                | WriterRole::Group
+                | WriterRole::Accumulator => *value,
             };
             if code == Code::Sum {
                 self.sums[merged as usize].join(value);
@@ -174,6 +180,10 @@ impl Collector {
                 }
             }
         }
+        self.scan_bases(catalog, body, standing);
+    }
+
+    fn scan_bases(&mut self, catalog: &Catalog, body: &Body, standing: &Standing) {
         for (position, base) in &body.bases {
             let target = body.targets[*position as usize];
             if target.kind() != Kind::Cumulative {
@@ -204,7 +214,8 @@ impl Collector {
         if !counts || at == u32::MAX || body.values[group.range()].iter().all(|v| is_absent(*v)) {
             return;
         }
-        let in_company = standing.role == WriterRole::Anonymous
+        let in_company = standing.role.shows_as_it_comes()
+            && !body.peaks.is_empty()
             && group.metric_type.is_cumulative()
             && catalog.merged[merged as usize].identified > 0;
         let values = if in_company { &body.peaks } else { &body.values };
@@ -317,7 +328,7 @@ impl Collector {
         let cached = self.layouts.get(family)?;
         if !cached.layout.metric_type.is_composite() {
             let values = self.scalars_of(cached);
-            return Some(FamilyExposition { layout: Arc::clone(&cached.layout), values });
+            return Some(exposed(&cached.layout, values));
         }
         let n_values = cached.layout.points.iter().map(sidecar_model::Point::len).sum();
         let mut values = Vec::with_capacity(n_values);
@@ -332,7 +343,7 @@ impl Collector {
                 }
             }
         }
-        Some(FamilyExposition { layout: Arc::clone(&cached.layout), values })
+        Some(exposed(&cached.layout, values))
     }
 
     /// Does not look at the points: there may be very many.
@@ -435,8 +446,12 @@ impl Collector {
         let keys = found.iter().map(|v| (v.merged, v.slot)).collect();
         let layout = self.layouts.by_slot(catalog, family, keys, &settings.worker_label)?;
         let values = layout.order.iter().map(|at| found[*at as usize].value).collect();
-        Some(FamilyExposition { layout: Arc::clone(&layout.layout), values })
+        Some(exposed(&layout.layout, values))
     }
+}
+
+fn exposed(layout: &Arc<FamilyLayout>, values: Vec<f64>) -> FamilyExposition {
+    FamilyExposition { layout: Arc::clone(layout), values, extras: Extras::default() }
 }
 
 /// An anonymous cumulative value counts with its running maximum while it is in company.

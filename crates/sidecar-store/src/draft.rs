@@ -132,6 +132,9 @@ impl Drafter<'_> {
         draft.drop_refused(self.catalog, body);
         self.find_series(&mut draft);
         self.find_positions(&mut draft, body);
+        if self.stager.is_plain_group(self.writer) {
+            self.refuse_series_of_others(&mut draft, body);
+        }
         self.limit(&mut draft, body);
         draft
     }
@@ -415,6 +418,34 @@ impl Drafter<'_> {
             let repeats = |position: u32| known.get(position as usize).copied().unwrap_or(false);
             draft.order_matters |= scalar.position.is_some_and(repeats);
         }
+    }
+
+    /// Of a plain group: a series that another one has refuses its family.
+    fn refuse_series_of_others(&self, draft: &mut Draft, body: &Body) {
+        let is_others = |series: u32| self.catalog.series[series as usize].grouped;
+        let mut refused: Vec<usize> = Vec::new();
+        for scalar in draft.scalars.iter().filter(|s| s.position.is_none()) {
+            if scalar.series.is_some_and(is_others) {
+                refused.push(scalar.family);
+            }
+        }
+        for group in draft.groups.iter().filter(|g| g.group.is_none()) {
+            let (FamilyRef::Drafted(at), Some(parsed)) = (group.family, group.labels_of) else {
+                continue;
+            };
+            let labels = self.stager.labels_of(&self.stager.parsed[parsed]);
+            let known = draft.families[at].existing;
+            if known.and_then(|id| self.catalog.find_series(id, labels)).is_some_and(is_others) {
+                refused.push(at);
+            }
+        }
+        if refused.is_empty() {
+            return;
+        }
+        for family in refused {
+            draft.families[family].refused.get_or_insert(Reason::DuplicateSeries);
+        }
+        draft.drop_refused(self.catalog, body);
     }
 
     /// Leaves out new series beyond the limits, a histogram whole.

@@ -88,8 +88,17 @@ pub(crate) enum WriterRole {
     Identified,
     /// All writers without an id.
     Anonymous,
+    /// A plain group: its values are shown as they come, and stay.
+    Group,
     /// What deltas have added up to.
     Accumulator,
+}
+
+impl WriterRole {
+    /// Values are shown as they come: a fall stays a fall, unless in company.
+    pub(crate) fn shows_as_it_comes(self) -> bool {
+        matches!(self, WriterRole::Anonymous | WriterRole::Group)
+    }
 }
 
 impl Instance {
@@ -156,6 +165,8 @@ pub(crate) struct Body {
     pub(crate) gauge_due: Tick,
     pub(crate) watch: SharedIdWatch,
     pub(crate) restarts: u64,
+    /// Of a group: the Unix seconds of its last push that was taken and of the last that was not.
+    pub(crate) times: (f64, f64),
     /// How often it was silent for its decay time and came back.
     pub(crate) silences: u32,
 }
@@ -217,6 +228,7 @@ impl Default for Body {
             gauge_due: Tick::default(),
             watch: SharedIdWatch::default(),
             restarts: 0,
+            times: (0.0, 0.0),
             silences: 0,
         }
     }

@@ -26,11 +26,11 @@ impl Store {
         catalog.live_instances -= 1;
         self.counters.departures.add(1);
         if identified {
-            body.compact(catalog, true, |body, at| !body.is_cumulative_at(at));
+            body.compact(catalog, instance.role, |body, at| !body.is_cumulative_at(at));
             body.state = State::Departed { since: now };
             catalog.departed_instances += 1;
         } else {
-            body.compact(catalog, false, |_, _| true);
+            body.compact(catalog, instance.role, |_, _| true);
             body.state = State::New;
             body.held.clear();
         }
@@ -38,6 +38,21 @@ impl Store {
         body.generation = body.generation.wrapping_add(1);
         body.by_target = None;
         body.shrink();
+    }
+
+    /// A plain group goes with all it had.
+    pub(crate) fn remove_group(&self, catalog: &mut Catalog, instance: &Instance, now: Tick) {
+        let mut body = instance.body.lock();
+        if body.state != State::Live {
+            return;
+        }
+        release_families(catalog, &mut body, now);
+        body.held.clear();
+        body.compact(catalog, WriterRole::Group, |_, _| true);
+        body.state = State::Gone;
+        catalog.groups -= 1;
+        drop(body);
+        self.unregister(instance);
     }
 
     /// A departed instance's values are forgotten: its shares join the departed totals. The id
@@ -61,13 +76,13 @@ impl Store {
         mut body: MutexGuard<'_, Body>,
         now: Tick,
     ) {
-        body.compact(catalog, true, |_, _| true);
+        body.compact(catalog, WriterRole::Identified, |_, _| true);
         let known = ForgottenId { since: now, sequence: body.sequence.take(), ended: body.ended };
         catalog.forgotten.insert(instance.id.clone(), known);
         catalog.departed_instances -= 1;
         body.state = State::Gone;
         drop(body);
-        self.unregister(&instance.id);
+        self.unregister(instance);
     }
 
     /// Takes an instance's share out: every cumulative series it has restarts at zero. The id
@@ -268,7 +283,7 @@ impl Body {
     pub(crate) fn compact(
         &mut self,
         catalog: &mut Catalog,
-        identified: bool,
+        role: WriterRole,
         gone: impl Fn(&Body, usize) -> bool,
     ) {
         let mut removed: Vec<bool> = (0..self.positions()).map(|at| gone(self, at)).collect();
@@ -282,7 +297,7 @@ impl Body {
             return;
         }
         let moved = moved_positions(&removed);
-        self.drop_refs(catalog, identified, &removed);
+        self.drop_refs(catalog, role, &removed);
         let new_group = self.compact_groups(&moved);
         self.compact_columns(&removed, &moved, &new_group);
         self.bases = std::mem::take(&mut self.bases)
@@ -306,16 +321,16 @@ impl Body {
         self.by_target = None;
     }
 
-    fn drop_refs(&self, catalog: &mut Catalog, identified: bool, removed: &[bool]) {
+    fn drop_refs(&self, catalog: &mut Catalog, role: WriterRole, removed: &[bool]) {
         for (at, _) in removed.iter().enumerate().filter(|(_, removed)| **removed) {
             catalog.contributions -= 1;
             let target = self.targets[at];
             match target.kind() {
-                Kind::Gauge | Kind::Cumulative => catalog.drop_ref(target.index(), identified),
+                Kind::Gauge | Kind::Cumulative => catalog.drop_ref(target.index(), role),
                 Kind::Part => {
                     let group = &self.groups[target.index() as usize];
                     if group.first as usize == at {
-                        catalog.drop_ref(group.series, identified);
+                        catalog.drop_ref(group.series, role);
                     }
                 }
                 Kind::Created => {}

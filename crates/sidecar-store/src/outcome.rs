@@ -1,5 +1,6 @@
 //! What a push says of itself, and what the store answers.
 
+use crate::grouping::GroupKey;
 use sidecar_model::Temporality;
 use std::time::Duration;
 
@@ -15,6 +16,30 @@ pub struct PushMeta<'a> {
     pub ttl: Option<Duration>,
     /// Overrides what the families say.
     pub temporality: Option<Temporality>,
+    /// Who pushes, and labels for all samples.
+    pub group: Option<&'a GroupKey>,
+    pub replaces: Replaces,
+    pub times: Option<PushTimes>,
+}
+
+/// What of the writer's earlier pushes goes, if this push does not have it. Of an instance gauges
+/// go; its cumulative values count on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Replaces {
+    #[default]
+    Nothing,
+    /// Of the families that the push has.
+    SameFamilies,
+    Everything,
+}
+
+/// The times that a group shows of itself, in Unix seconds by the wall clock.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum PushTimes {
+    /// `push_time_seconds` is this.
+    Done(f64),
+    /// `push_failure_time_seconds` is this.
+    Failed(f64),
 }
 
 /// The header `Push-Sequence: <epoch>.<n>.<acked>`.
@@ -72,6 +97,10 @@ pub enum Reason {
     IncompleteHistogram,
     #[error("the count differs from the bucket +Inf")]
     CountMismatch,
+    #[error("another group has the same series")]
+    DuplicateSeries,
+    #[error("a new group beyond the limit of groups")]
+    GroupLimit,
     #[error("new series beyond the limit of series per instance")]
     InstanceSeriesLimit,
     #[error("new series beyond the limit of series")]
@@ -95,12 +124,20 @@ impl Reason {
             Reason::InstanceSeriesLimit => "instance_series_limit",
             Reason::SeriesLimit => "series_limit",
             Reason::InstanceLimit => "instance_limit",
+            Reason::DuplicateSeries => "duplicate_series",
+            Reason::GroupLimit => "group_limit",
         }
     }
 
     /// A limit, not a fault of the push: it may be taken later.
     pub const fn is_limit(&self) -> bool {
-        matches!(self, Reason::InstanceSeriesLimit | Reason::SeriesLimit | Reason::InstanceLimit)
+        matches!(
+            self,
+            Reason::InstanceSeriesLimit
+                | Reason::SeriesLimit
+                | Reason::InstanceLimit
+                | Reason::GroupLimit
+        )
     }
 }
 

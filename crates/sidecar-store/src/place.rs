@@ -45,7 +45,6 @@ impl Apply<'_> {
         body.reserve(
             draft.scalars.len() + draft.groups.iter().map(|g| g.parts.len()).sum::<usize>(),
         );
-        let identified = instance.role == WriterRole::Identified;
         let start = draft.families.iter().position(|f| &*f.base == PROCESS_START);
         let mut last_wish: Option<(u32, Option<Aggregation>)> = None;
         for scalar in &draft.scalars {
@@ -60,7 +59,7 @@ impl Apply<'_> {
             }
             let position = match scalar.position {
                 Some(known) => known,
-                None => match self.scalar_position(body, draft, scalar, id, identified) {
+                None => match self.scalar_position(body, draft, scalar, id, instance.role) {
                     Some(new) => new,
                     None => continue,
                 },
@@ -92,7 +91,7 @@ impl Apply<'_> {
         draft: &Draft,
         scalar: &crate::draft::ScalarDraft,
         id: u32,
-        identified: bool,
+        role: WriterRole,
     ) -> Option<u32> {
         let sample = &self.stager.parsed[scalar.parsed];
         let labels = self.stager.labels_of(sample);
@@ -114,7 +113,7 @@ impl Apply<'_> {
         }
         let position = body.add_position(target);
         self.catalog.contributions += 1;
-        self.catalog.add_ref(series, identified);
+        self.catalog.add_ref(series, role);
         Some(position)
     }
 
@@ -200,7 +199,7 @@ impl Apply<'_> {
             body.add_position(Target::new(Kind::Part, index));
         }
         self.catalog.contributions += len as u64;
-        self.catalog.add_ref(series, role == WriterRole::Identified);
+        self.catalog.add_ref(series, role);
         body.groups.push(Group {
             series,
             first,
@@ -215,7 +214,7 @@ impl Apply<'_> {
                 body.move_bases(old, index);
             } else {
                 self.retired_groups = true;
-                if role == WriterRole::Anonymous && !self.catalog.has_company(series) {
+                if role.shows_as_it_comes() && !self.catalog.has_company(series) {
                     // Shown as it comes.
                     body.groups[old as usize].state = GroupState::Dead;
                 } else {

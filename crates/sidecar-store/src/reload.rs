@@ -47,8 +47,7 @@ fn rejoin(catalog: &mut Catalog, instance: &Instance, body: &mut Body, retyped: 
                 !created && crate::draft::family_of_position(catalog, body, position).is_none()
             })
             .collect();
-        // The merged series were made anew and count nobody yet: references only.
-        body.compact(catalog, false, |_, at| gone[at]);
+        body.compact(catalog, instance.role, |_, at| gone[at]);
     }
     body.shape = Arc::default();
     body.generation = body.generation.wrapping_add(1);

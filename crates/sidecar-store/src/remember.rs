@@ -65,6 +65,7 @@ impl Apply<'_> {
         }
         if let Some(first) = self.stager.first {
             shape.add_entry(step_of(first));
+            shape.begin_with(step_of(first));
         }
     }
 }

@@ -56,6 +56,8 @@ pub struct Limits {
     pub labels_per_series: usize,
     pub series_per_instance: usize,
     pub instances: usize,
+    /// Plain groups.
+    pub groups: usize,
     /// Departed instances whose values are remembered; beyond it the longest gone is folded early.
     pub departed_instances: usize,
     /// Contributions of all instances together.
@@ -73,6 +75,7 @@ impl Default for Limits {
             labels_per_series: 64,
             series_per_instance: 500_000,
             instances: 100_000,
+            groups: 500_000,
             departed_instances: 100_000,
             series: 5_000_000,
             idempotency_keys: 100_000,

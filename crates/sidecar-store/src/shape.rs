@@ -40,6 +40,8 @@ pub(crate) struct Shape {
     index: HashTable<u32>,
     /// A push had a known sample that the index did not find.
     is_dense: bool,
+    /// The step that the last push to teach something began with, and one more; 0: none.
+    first: u32,
     header_index: HashTable<u16>,
 }
 
@@ -53,6 +55,17 @@ pub(crate) enum StepRef {
 impl Shape {
     pub(crate) fn len(&self) -> usize {
         self.steps.len()
+    }
+
+    /// Where a push is expected to begin.
+    pub(crate) fn first(&self) -> u32 {
+        self.first.wrapping_sub(1)
+    }
+
+    pub(crate) fn begin_with(&mut self, step: u32) {
+        if step != NO_STEP {
+            self.first = step + 1;
+        }
     }
 
     #[inline]
@@ -187,6 +200,7 @@ impl Shape {
         for entry in &self.index {
             kept.add_entry(new_step.get(*entry as usize).copied().unwrap_or(NO_STEP));
         }
+        kept.begin_with(new_step.get(self.first() as usize).copied().unwrap_or(NO_STEP));
         kept
     }
 }

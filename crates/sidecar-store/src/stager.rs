@@ -3,15 +3,16 @@
 
 use crate::facts::{Facts, effective_type};
 use crate::family::type_by_rule;
+use crate::grouping::Grouping;
 use crate::instance::{Instance, State};
 use crate::maps::Map;
-use crate::outcome::PushMeta;
+use crate::outcome::{PushMeta, PushTimes};
 use crate::settings::Settings;
 use crate::shape::{NO_HEADER, NO_STEP, Shape, StepRef};
 use crate::store::Store;
 use sidecar_model::{
-    ABSENT, Aggregation, FamilyHeader, LabelSet, LabelSetError, Mark, Problem, ProblemKind, Role,
-    SampleParts, Sink, Temporality, role_of,
+    ABSENT, Aggregation, ExemplarParts, FamilyHeader, LabelSet, LabelSetError, Mark, MetricType,
+    NativeHistogram, Problem, ProblemKind, Role, SampleParts, Sink, Temporality, role_of,
 };
 use std::borrow::Cow;
 use std::hash::{BuildHasher, Hasher};
@@ -21,6 +22,14 @@ use std::sync::Arc;
 /// The writer index of delta samples: they have no instance.
 pub(crate) const ACCUMULATOR: u32 = u32::MAX;
 
+/// When a group was last pushed, and last refused; 0: never. As the Pushgateway calls and tells it.
+const PUSH_TIME: &str = "push_time_seconds";
+const PUSH_TIME_HELP: &str =
+    "Last Unix time when changing this group in the Pushgateway succeeded.";
+const PUSH_FAILURE_TIME: &str = "push_failure_time_seconds";
+const PUSH_FAILURE_HELP: &str =
+    "Last Unix time when changing this group in the Pushgateway failed.";
+
 /// Sink for one body; made by [`Store::push`].
 #[derive(Debug)]
 pub struct Stager<'s> {
@@ -28,6 +37,10 @@ pub struct Stager<'s> {
     pub(crate) settings: Arc<Settings>,
     temporality: Option<Temporality>,
     has_sequence: bool,
+    pub(crate) grouping: Option<Grouping>,
+    times: Option<PushTimes>,
+    /// The open family is one whose values are the store's own: its samples are left out.
+    ignores: bool,
     /// Nothing is looked up in the shape memory: all of the body is parsed.
     forgetful: bool,
     /// Ids in order of appearance; empty: anonymous.
@@ -60,6 +73,8 @@ pub(crate) struct Primary {
     pub(crate) instance: Option<Arc<Instance>>,
     pub(crate) shape: Arc<Shape>,
     pub(crate) generation: u32,
+    /// Of a group: see `Body::times`.
+    times: (f64, f64),
 }
 
 #[derive(Debug)]
@@ -107,11 +122,16 @@ impl ParsedSample {
 
 impl<'s> Stager<'s> {
     pub(crate) fn new(store: &'s Store, meta: &PushMeta<'_>, forgetful: bool) -> Stager<'s> {
-        Stager {
+        let settings = store.settings();
+        let grouping = meta.group.map(|key| Grouping::new(key, &settings));
+        let mut stager = Stager {
             store,
-            settings: store.settings(),
+            settings,
             temporality: meta.temporality,
             has_sequence: meta.sequence.is_some(),
+            grouping,
+            times: meta.times,
+            ignores: false,
             forgetful: forgetful || meta.temporality == Some(Temporality::Delta),
             writers: Vec::new(),
             other_writers: Map::with_hasher(store.seed().clone()),
@@ -127,7 +147,47 @@ impl<'s> Stager<'s> {
             first: None,
             last: None,
             links: Vec::new(),
+        };
+        stager.begin_group();
+        stager
+    }
+
+    /// Of a group it is known who pushes, so that the body is followed from its first byte.
+    fn begin_group(&mut self) {
+        let Some(grouping) = &self.grouping else { return };
+        let writer = grouping.writer.clone();
+        self.writers.push(writer.clone());
+        self.choose_primary(&writer);
+        self.cursor = self.primary.as_ref().map_or(NO_STEP, |p| p.shape.first());
+    }
+
+    /// Behind the last family: the times that a group shows of itself.
+    pub(crate) fn add_push_times(&mut self) -> Result<(), Problem> {
+        let Some(times) = self.times else { return Ok(()) };
+        let known = self.primary.as_ref().map_or((0.0, 0.0), |primary| primary.times);
+        let (done, failed) = match times {
+            PushTimes::Done(at) => (at, known.1),
+            PushTimes::Failed(at) => (known.0, at),
+        };
+        for (name, help, value) in
+            [(PUSH_TIME, PUSH_TIME_HELP, done), (PUSH_FAILURE_TIME, PUSH_FAILURE_HELP, failed)]
+        {
+            let raw = name.as_bytes();
+            if self.next_header_len() != raw.len() || !self.follow_header(raw) {
+                self.open_family(Some(raw), &time_family(name, help))?;
+            }
+            if self.next_sample_len() == raw.len() && self.is_next_sample(raw) {
+                self.value(value);
+            } else {
+                self.sample(Some(raw), &mut SampleParts::default(), value)?;
+            }
         }
+        Ok(())
+    }
+
+    /// Whether this writer is a plain group.
+    pub(crate) fn is_plain_group(&self, writer: u32) -> bool {
+        writer == 0 && self.grouping.as_ref().is_some_and(|g| g.is_plain)
     }
 
     pub(crate) fn labels_of(&self, sample: &ParsedSample) -> &[u8] {
@@ -200,7 +260,11 @@ impl<'s> Stager<'s> {
 
     /// The index of the writer that the sample names, the first one becoming the primary.
     fn writer(&mut self, sample: &SampleParts<'_>) -> Result<u32, ProblemKind> {
-        let id = writer_id(sample, &self.settings.instance_labels);
+        let labels = &self.settings.instance_labels;
+        let id = match &self.grouping {
+            Some(grouping) => grouping.writer_of(sample, labels).into_owned().into(),
+            None => writer_id(sample, labels),
+        };
         let known = match self.writers.first() {
             Some(first) if **first == *id => Some(0),
             Some(_) => self.other_writers.get(&*id).copied(),
@@ -227,11 +291,13 @@ impl<'s> Stager<'s> {
     }
 
     fn choose_primary(&mut self, id: &str) {
-        let found = if self.forgetful { None } else { self.store.find_instance(id) };
-        let mut primary = Primary { instance: None, shape: Arc::default(), generation: 0 };
+        let found = self.store.find_writer(id, self.is_plain_group(0));
+        let mut primary =
+            Primary { instance: None, shape: Arc::default(), generation: 0, times: (0.0, 0.0) };
         if let Some(instance) = found {
             let body = instance.body.lock();
-            if body.state == State::Live {
+            primary.times = body.times;
+            if body.state == State::Live && !self.forgetful {
                 primary.shape = Arc::clone(&body.shape);
                 primary.generation = body.generation;
                 drop(body);
@@ -247,6 +313,52 @@ impl<'s> Stager<'s> {
         }
         self.known.reserve(primary.shape.len().min(4096));
         self.primary = Some(primary);
+    }
+
+    fn open_family(
+        &mut self,
+        raw: Option<&[u8]>,
+        header: &FamilyHeader<'_>,
+    ) -> Result<(), Problem> {
+        self.ignores = false;
+        let limits = &self.settings.limits;
+        let problem = |kind| Err(Problem { kind, label: None });
+        if header.name.is_empty() {
+            return problem(ProblemKind::EmptyName);
+        }
+        if header.name.len() > limits.name_bytes {
+            return problem(ProblemKind::NameTooLong);
+        }
+        if header.help.len() > limits.help_bytes {
+            return problem(ProblemKind::HelpTooLong);
+        }
+        self.header = NO_HEADER;
+        self.open = None;
+        let raw = match raw {
+            Some(raw) if !self.forgetful && header.temporality == Temporality::Cumulative => {
+                u32::try_from(raw.len()).ok().map(|len| (self.hash(raw), len))
+            }
+            Some(_) | None => None,
+        };
+        if let (Some((hash, len)), Some(primary)) = (raw, &self.primary)
+            && let Some(known) = primary.shape.find_header(hash, len as usize)
+        {
+            self.header = known;
+            return Ok(());
+        }
+        let by_rule = type_by_rule(&self.settings, &header.name);
+        let metric_type = effective_type(header.metric_type, &header.name, by_rule);
+        if let Some(wish) = header.aggregation
+            && !wish.allowed_for(metric_type)
+        {
+            return problem(ProblemKind::AggregationNotAllowed);
+        }
+        let mut facts = Facts::new(header, metric_type);
+        facts.temporality = self.temporality.unwrap_or(facts.temporality);
+        let staged =
+            StagedHeader { facts: Arc::new(facts), raw, remembered: NO_HEADER, stray: false };
+        self.open = Some(self.stage_header(staged));
+        Ok(())
     }
 
     /// Takes the sample as known when its raw bytes are remembered.
@@ -295,7 +407,7 @@ impl<'s> Stager<'s> {
             }
         };
         let (bound, bound_text) = self.bound(role, sample)?;
-        let labels = self.canonical(role, sample)?;
+        let labels = self.canonical(writer, role, sample)?;
         if writer != ACCUMULATOR {
             let next = u32::try_from(self.parsed.len()).unwrap_or(u32::MAX);
             self.came(StepRef::New(next));
@@ -348,6 +460,7 @@ impl<'s> Stager<'s> {
     /// Sorts the labels without the reserved ones and keeps their canonical bytes.
     fn canonical(
         &mut self,
+        writer: u32,
         role: Role,
         sample: &mut SampleParts<'_>,
     ) -> Result<(u32, u32), Problem> {
@@ -364,7 +477,14 @@ impl<'s> Stager<'s> {
                 && !reserved.iter().any(|r| r == name)
         });
         let mut scratch = std::mem::take(&mut self.scratch);
-        let written = LabelSet::write_canonical(&mut sample.labels, &mut scratch);
+        let written = match &self.grouping {
+            None => LabelSet::write_canonical(&mut sample.labels, &mut scratch),
+            Some(grouping) => {
+                grouping.attach(writer, sample);
+                let kept = |name: &str| grouping.keeps_empty(writer, name);
+                LabelSet::write_canonical_with_empty(&mut sample.labels, kept, &mut scratch)
+            }
+        };
         let kept = self.keep(&scratch);
         self.scratch = scratch;
         match written {
@@ -426,7 +546,10 @@ fn label_problem(error: LabelSetError) -> ProblemKind {
 }
 
 /// The id of a sample's writer: `_id`, and the configured instance labels that it has.
-fn writer_id<'a>(sample: &'a SampleParts<'_>, instance_labels: &[String]) -> Cow<'a, str> {
+pub(crate) fn writer_id<'a>(
+    sample: &'a SampleParts<'_>,
+    instance_labels: &[String],
+) -> Cow<'a, str> {
     let value = |wanted: &str| {
         sample.labels.iter().find(|(name, _)| name == wanted).map_or("", |(_, v)| v.as_ref())
     };
@@ -462,6 +585,17 @@ fn wish(facts: &Facts, sample: &SampleParts<'_>) -> Result<Option<Aggregation>, 
     }
 }
 
+/// Of merged groups the latest time is shown.
+fn time_family<'a>(name: &'a str, help: &'a str) -> FamilyHeader<'a> {
+    FamilyHeader {
+        name: Cow::Borrowed(name),
+        metric_type: MetricType::Gauge,
+        help: Cow::Borrowed(help),
+        aggregation: Some(Aggregation::Max),
+        ..FamilyHeader::default()
+    }
+}
+
 /// One NaN for all, so that none can be taken for the absent value.
 #[inline]
 fn canonical_value(value: f64) -> f64 {
@@ -489,50 +623,21 @@ impl Sink for Stager<'_> {
         if primary.shape.header(header).is_none_or(|h| h.hash != hash) {
             return false;
         }
+        self.ignores = false;
         self.header = header;
         self.open = None;
         true
     }
 
     fn header(&mut self, raw: Option<&[u8]>, header: &FamilyHeader<'_>) -> Result<(), Problem> {
-        let limits = &self.settings.limits;
-        let problem = |kind| Err(Problem { kind, label: None });
-        if header.name.is_empty() {
-            return problem(ProblemKind::EmptyName);
-        }
-        if header.name.len() > limits.name_bytes {
-            return problem(ProblemKind::NameTooLong);
-        }
-        if header.help.len() > limits.help_bytes {
-            return problem(ProblemKind::HelpTooLong);
-        }
-        self.header = NO_HEADER;
-        self.open = None;
-        let raw = match raw {
-            Some(raw) if !self.forgetful && header.temporality == Temporality::Cumulative => {
-                u32::try_from(raw.len()).ok().map(|len| (self.hash(raw), len))
-            }
-            Some(_) | None => None,
-        };
-        if let (Some((hash, len)), Some(primary)) = (raw, &self.primary)
-            && let Some(known) = primary.shape.find_header(hash, len as usize)
-        {
-            self.header = known;
+        self.ignores =
+            self.times.is_some() && matches!(&*header.name, PUSH_TIME | PUSH_FAILURE_TIME);
+        if self.ignores {
+            self.header = NO_HEADER;
+            self.open = None;
             return Ok(());
         }
-        let by_rule = type_by_rule(&self.settings, &header.name);
-        let metric_type = effective_type(header.metric_type, &header.name, by_rule);
-        if let Some(wish) = header.aggregation
-            && !wish.allowed_for(metric_type)
-        {
-            return problem(ProblemKind::AggregationNotAllowed);
-        }
-        let mut facts = Facts::new(header, metric_type);
-        facts.temporality = self.temporality.unwrap_or(facts.temporality);
-        let staged =
-            StagedHeader { facts: Arc::new(facts), raw, remembered: NO_HEADER, stray: false };
-        self.open = Some(self.stage_header(staged));
-        Ok(())
+        self.open_family(raw, header)
     }
 
     #[inline]
@@ -566,6 +671,9 @@ impl Sink for Stager<'_> {
         sample: &mut SampleParts<'_>,
         value: f64,
     ) -> Result<(), Problem> {
+        if self.ignores {
+            return Ok(());
+        }
         let value = canonical_value(value);
         let whole = |kind| Problem { kind, label: None };
         let delta = self
@@ -598,6 +706,12 @@ impl Sink for Stager<'_> {
         self.check_names(sample)?;
         let Some(header) = self.open_header() else { return Ok(()) };
         self.stage(header, writer, raw, sample, value)
+    }
+
+    fn exemplar(&mut self, _: &ExemplarParts<'_>) {}
+
+    fn native(&mut self, _: &mut SampleParts<'_>, _: NativeHistogram) -> Result<(), Problem> {
+        Ok(())
     }
 
     fn mark(&self) -> Mark {

@@ -6,10 +6,11 @@ use crate::catalog::Catalog;
 use crate::collect::Collector;
 use crate::counters::Counters;
 use crate::facts::Facts;
+use crate::grouping::{GroupKey, Grouping};
 use crate::instance::{Instance, Stamp, State, WriterRole, duration_tenths, from_tenths, tenths};
 use crate::keys::Keys;
 use crate::maps::{Map, Seed, Set};
-use crate::outcome::{KeyState, Outcome, PushMeta};
+use crate::outcome::{KeyState, Outcome, PushMeta, Replaces};
 use crate::settings::Settings;
 use crate::shape::StepRef;
 use crate::stager::Stager;
@@ -30,6 +31,8 @@ pub struct Store {
     settings: RwLock<Arc<Settings>>,
     pub(crate) catalog: RwLock<Catalog>,
     instances: RwLock<Map<Box<str>, Arc<Instance>>>,
+    /// Plain groups, by the text of their key.
+    groups: RwLock<Map<Box<str>, Arc<Instance>>>,
     pub(crate) accumulator: Arc<Instance>,
     sequence: AtomicU64,
     facts: Mutex<Set<Arc<Facts>>>,
@@ -46,6 +49,7 @@ impl Store {
             settings: RwLock::new(Arc::new(settings)),
             catalog: RwLock::new(Catalog::new(seed.clone())),
             instances: RwLock::new(Map::with_hasher(seed.clone())),
+            groups: RwLock::new(Map::with_hasher(seed.clone())),
             accumulator: Arc::new(Instance::new("", WriterRole::Accumulator)),
             sequence: AtomicU64::new(0),
             facts: Mutex::new(Set::with_hasher(seed.clone())),
@@ -71,6 +75,8 @@ impl Store {
         loop {
             let mut stager = Stager::new(self, meta, decodes >= DECODES_WITH_MEMORY);
             decode(&mut stager)?;
+            // Its names and labels fit every limit but one that refuses everything.
+            stager.add_push_times().unwrap_or_default();
             decodes += 1;
             if let Commit::Done(outcome) = self.commit(stager, meta, now) {
                 return Ok(outcome);
@@ -99,13 +105,15 @@ impl Store {
         }
         let primary = stager.primary.as_mut()?;
         let instance = primary.instance.as_ref()?;
-        if instance.role != WriterRole::Identified {
+        if !matches!(instance.role, WriterRole::Identified | WriterRole::Group) {
             return None;
         }
         let mut body = instance.body.lock();
         let usual = body.state == State::Live
             && body.generation == primary.generation
-            && body.watch.is_quiet();
+            && body.watch.is_quiet()
+            && body.peaks_are_idle()
+            && (meta.replaces == Replaces::Nothing || stager.known.len() == body.positions());
         if !usual {
             return None;
         }
@@ -130,6 +138,7 @@ impl Store {
         }
         body.heard = body.heard.max(now);
         body.ttl = meta.ttl;
+        body.note_times(meta.times);
         if let Some(ttl) = meta.ttl {
             body.gauge_due = body.gauge_due.min(now.after(ttl));
         }
@@ -154,6 +163,21 @@ impl Store {
         let mut catalog = self.catalog.write();
         let Some(instance) = self.find_instance(id) else { return false };
         self.depart_instance(&mut catalog, &instance, now);
+        true
+    }
+
+    /// Goodbye of a group. A plain one is gone with all it had; one with an id departs as an
+    /// instance does, and with `erase` takes its share along. False: no such group.
+    pub fn delete_group(&self, key: &GroupKey, erase: bool, now: Tick) -> bool {
+        let mut catalog = self.catalog.write();
+        let grouping = Grouping::new(key, &self.settings());
+        let found = self.find_writer(&grouping.writer, grouping.is_plain);
+        let Some(instance) = found else { return false };
+        match (grouping.is_plain, erase) {
+            (true, _) => self.remove_group(&mut catalog, &instance, now),
+            (false, true) => self.erase_instance(&mut catalog, &instance, now),
+            (false, false) => self.depart_instance(&mut catalog, &instance, now),
+        }
         true
     }
 
@@ -214,25 +238,44 @@ impl Store {
         self.instances.read().get(id).cloned()
     }
 
-    pub(crate) fn register(&self, instance: &Arc<Instance>) {
-        self.instances.write().insert(instance.id.clone(), Arc::clone(instance));
+    pub(crate) fn find_group(&self, key: &str) -> Option<Arc<Instance>> {
+        self.groups.read().get(key).cloned()
     }
 
-    pub(crate) fn unregister(&self, id: &str) {
-        self.instances.write().remove(id);
+    /// The writer of this id, plain groups being apart from all others.
+    pub(crate) fn find_writer(&self, id: &str, is_plain_group: bool) -> Option<Arc<Instance>> {
+        if is_plain_group { self.find_group(id) } else { self.find_instance(id) }
+    }
+
+    fn writers(&self, role: WriterRole) -> &RwLock<Map<Box<str>, Arc<Instance>>> {
+        if role == WriterRole::Group { &self.groups } else { &self.instances }
+    }
+
+    pub(crate) fn register(&self, instance: &Arc<Instance>) {
+        let writers = self.writers(instance.role);
+        writers.write().insert(instance.id.clone(), Arc::clone(instance));
+    }
+
+    pub(crate) fn unregister(&self, instance: &Instance) {
+        self.writers(instance.role).write().remove(&*instance.id);
     }
 
     pub(crate) fn unregister_all(&self) {
         self.instances.write().clear();
+        self.groups.write().clear();
     }
 
+    /// Plain groups too.
     pub(crate) fn all_instances(&self) -> Vec<Arc<Instance>> {
-        self.instances.read().values().cloned().collect()
+        let mut all: Vec<_> = self.instances.read().values().cloned().collect();
+        all.extend(self.groups.read().values().cloned());
+        all
     }
 
     /// Only with the catalog locked: instances come and go under its lock.
     pub(crate) fn for_each_instance(&self, mut visit: impl FnMut(&Arc<Instance>)) {
         self.instances.read().values().for_each(&mut visit);
+        self.groups.read().values().for_each(&mut visit);
     }
 
     /// The shared copy of a header's facts.

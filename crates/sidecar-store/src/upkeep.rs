@@ -104,6 +104,14 @@ impl Store {
                     return positions;
                 }
             }
+            (State::Live, WriterRole::Group) => {
+                let expired = body.ttl.is_some_and(|ttl| now.since(body.heard) >= ttl);
+                drop(body);
+                if expired {
+                    self.remove_group(catalog, instance, now);
+                }
+                return if marks || expired { positions } else { 0 };
+            }
             (State::Live, WriterRole::Anonymous | WriterRole::Accumulator) => {}
             (State::New | State::Gone, _) => return 0,
         }
@@ -151,9 +159,9 @@ impl Store {
         }
         self.counters.decayed.add(any);
         keep_groups_whole(body, &mut expired);
-        body.compact(catalog, role == WriterRole::Identified, |_, at| expired[at]);
+        body.compact(catalog, role, |_, at| expired[at]);
         if role != WriterRole::Identified {
-            release_unused(catalog, body, now);
+            release_unused(catalog, body, now, &[]);
         }
         true
     }
@@ -232,6 +240,7 @@ fn position_decay(
     let by_rule = || catalog.family_of(series).and_then(|(_, family)| family.rules.decay);
     match role {
         WriterRole::Accumulator => by_push.or_else(by_rule),
+        WriterRole::Group => None,
         WriterRole::Identified | WriterRole::Anonymous => {
             Some(by_push.or_else(by_rule).unwrap_or(settings.decay))
         }
@@ -253,7 +262,7 @@ fn counts_in_company(catalog: &Catalog, role: WriterRole, body: &Body, at: usize
         }
         Kind::Gauge | Kind::Created => return false,
     };
-    role == WriterRole::Anonymous && catalog.has_company(series)
+    role.shows_as_it_comes() && catalog.has_company(series)
 }
 
 /// A histogram decays when its latest written part does.
@@ -265,9 +274,14 @@ fn keep_groups_whole(body: &Body, expired: &mut [bool]) {
     }
 }
 
-/// Families of which nothing is left are no longer held.
-fn release_unused(catalog: &mut Catalog, body: &mut Body, now: Tick) {
-    let mut used: Vec<u32> = Vec::new();
+/// Families of which nothing is left are no longer held, but for those `named` otherwise.
+pub(crate) fn release_unused(
+    catalog: &mut Catalog,
+    body: &mut Body,
+    now: Tick,
+    named: &[Option<u32>],
+) {
+    let mut used: Vec<u32> = named.iter().flatten().copied().collect();
     for at in 0..body.positions() {
         let position = u32::try_from(at).unwrap_or(u32::MAX);
         used.extend(crate::draft::family_of_position(catalog, body, position));
@@ -281,7 +295,7 @@ fn release_unused(catalog: &mut Catalog, body: &mut Body, now: Tick) {
     body.held = kept;
 }
 
-/// What deltas have added up to knows no silence.
+/// What deltas have added up to knows no silence, and neither does a plain group.
 pub(crate) fn mark_written(catalog: &mut Catalog, role: WriterRole, body: &Body, now: Tick) {
     if !matches!(body.state, State::Live) {
         return;
@@ -292,7 +306,10 @@ pub(crate) fn mark_written(catalog: &mut Catalog, role: WriterRole, body: &Body,
             Kind::Part => body.groups[target.index() as usize].series,
             Kind::Created => continue,
         };
-        let written = if role == WriterRole::Accumulator { tenths(now) } else { body.written[at] };
+        let written = match role {
+            WriterRole::Accumulator | WriterRole::Group => tenths(now),
+            WriterRole::Identified | WriterRole::Anonymous => body.written[at],
+        };
         catalog.mark_written(series, written);
     }
 }
@@ -336,7 +353,7 @@ fn drop_unwritten(
     for instance in instances {
         let identified = instance.role == WriterRole::Identified;
         let mut body = instance.body.lock();
-        body.compact(catalog, identified, |body, at| {
+        body.compact(catalog, instance.role, |body, at| {
             let target = body.targets[at];
             match target.kind() {
                 Kind::Gauge | Kind::Cumulative => is_stale(target.index()),
@@ -345,7 +362,7 @@ fn drop_unwritten(
             }
         });
         if !identified {
-            release_unused(catalog, &mut body, now);
+            release_unused(catalog, &mut body, now, &[]);
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::group::{self, GroupState};
 use crate::instance::{Body, Kind, Stamp, WATCHED_FALLS, WriterRole, keep_last};
 use crate::place::PROCESS_START;
 use crate::stager::Stager;
-use sidecar_model::{ABSENT, Aggregation, MetricType, Total, is_absent};
+use sidecar_model::{Aggregation, MetricType, Total, is_absent};
 
 /// How the values of one writer's push are to be taken.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +59,7 @@ impl Body {
     ) -> Findings {
         match manner.role {
             WriterRole::Identified => self.write_identified(scalars, groups, manner, baseline),
-            WriterRole::Anonymous => {
+            WriterRole::Anonymous | WriterRole::Group => {
                 self.write_anonymous(catalog, scalars, groups, manner.stamp);
                 Findings::default()
             }
@@ -387,7 +387,7 @@ impl Body {
         }
     }
 
-    // ---- writers without an id
+    // ---- writers without an id, and plain groups
 
     /// The last write wins. In the company of contributions with an id a cumulative value counts
     /// with its running maximum.
@@ -399,7 +399,7 @@ impl Body {
         stamp: Stamp,
     ) {
         if self.peaks.is_empty() {
-            self.peaks = vec![ABSENT; self.positions()];
+            self.peaks = self.values.clone();
         }
         for (position, value) in scalars {
             let at = *position as usize;

@@ -57,6 +57,7 @@ impl Marks {
             strict: self.strict,
             ttl: self.ttl,
             temporality: self.temporality,
+            ..PushMeta::default()
         }
     }
 

@@ -55,7 +55,7 @@ impl Push {
             is_final: self.is_final,
             strict: self.strict,
             ttl: self.ttl_ms.map(Duration::from_millis),
-            temporality: None,
+            ..PushMeta::default()
         };
         match way {
             Way::Remembered => {
