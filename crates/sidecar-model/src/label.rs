@@ -108,9 +108,42 @@ impl LabelSet {
         self.0.is_empty()
     }
 
+    /// Appends bytes that sort as the sets do, so that many sets are compared without a look at
+    /// each: every part, ended by two zeros; a zero inside is followed by 0xff.
+    pub fn write_order_key(&self, out: &mut Vec<u8>) {
+        let mut rest: &[u8] = &self.0;
+        while let Some((mut part, behind)) = split_part(rest) {
+            while let Some(zero) = part.iter().position(|byte| *byte == 0) {
+                let (plain, other) = part.split_at(zero + 1);
+                out.extend_from_slice(plain);
+                out.push(0xff);
+                part = other;
+            }
+            out.extend_from_slice(part);
+            out.extend_from_slice(&[0, 0]);
+            rest = behind;
+        }
+    }
+
     /// Name and value pairs in name order.
     pub fn iter(&self) -> Labels<'_> {
         Labels { rest: &self.0 }
+    }
+
+    /// The same as bytes, which need not be checked to be UTF-8 once more.
+    pub fn iter_bytes(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let mut rest: &[u8] = &self.0;
+        std::iter::from_fn(move || {
+            let (name, behind) = split_part(rest)?;
+            let (value, behind) = split_part(behind)?;
+            rest = behind;
+            Some((name, value))
+        })
+    }
+
+    /// Every format can carry the names.
+    pub fn has_plain_names(&self) -> bool {
+        has_plain_names(&self.0)
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
@@ -231,6 +264,30 @@ impl fmt::Debug for LabelSet {
 #[cfg(test)]
 mod tests {
     use super::{LabelSet, LabelSetError};
+
+    #[test]
+    fn order_keys_sort_as_the_sets_do() {
+        let mut values: Vec<String> = vec![];
+        for a in ["a", "a\0", "a\0b", "a\u{1}", "ab", "b", "\0", "\u{ff}"] {
+            values.extend(["", "a", "\0", "b"].map(|b| format!("{a}{b}")));
+        }
+        let mut sets = vec![LabelSet::empty()];
+        for value in &values {
+            sets.push(LabelSet::new(vec![("l", value)]).unwrap());
+            sets.push(LabelSet::new(vec![("l", value.as_str()), ("m", "x")]).unwrap());
+            sets.push(LabelSet::new(vec![(value.as_str(), "x"), ("zz", "y")]).unwrap());
+        }
+        let key = |set: &LabelSet| {
+            let mut key = vec![];
+            set.write_order_key(&mut key);
+            key
+        };
+        for a in &sets {
+            for b in &sets {
+                assert_eq!(key(a).cmp(&key(b)), a.cmp(b), "{a:?} {b:?}");
+            }
+        }
+    }
 
     #[test]
     fn order_of_writing_and_empty_values_do_not_matter() {

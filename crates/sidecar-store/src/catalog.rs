@@ -435,9 +435,15 @@ impl Catalog {
         // With labels dropped several series are one.
         merged.sort_unstable();
         merged.dedup();
-        let labels = |at: &u32| &self.merged[*at as usize].labels;
-        merged.sort_by(|a, b| labels(a).cmp(labels(b)));
-        merged
+        let mut keys = Vec::new();
+        let mut order: Vec<(usize, usize, u32)> = Vec::with_capacity(merged.len());
+        for at in merged {
+            let start = keys.len();
+            self.merged[at as usize].labels.write_order_key(&mut keys);
+            order.push((start, keys.len(), at));
+        }
+        order.sort_unstable_by(|a, b| keys[a.0..a.1].cmp(&keys[b.0..b.1]));
+        order.into_iter().map(|(_, _, at)| at).collect()
     }
 
     pub(crate) fn merged_mut(&mut self, series: u32) -> Option<&mut Merged> {
