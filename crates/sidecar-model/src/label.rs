@@ -273,7 +273,7 @@ mod tests {
         }
         let mut sets = vec![LabelSet::empty()];
         for value in &values {
-            sets.push(LabelSet::new(vec![("l", value)]).unwrap());
+            sets.push(LabelSet::new(vec![("l", value.as_str())]).unwrap());
             sets.push(LabelSet::new(vec![("l", value.as_str()), ("m", "x")]).unwrap());
             sets.push(LabelSet::new(vec![(value.as_str(), "x"), ("zz", "y")]).unwrap());
         }
