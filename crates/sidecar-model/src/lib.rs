@@ -21,7 +21,10 @@ pub use exposition::{
 };
 pub use label::{LabelSet, LabelSetError};
 pub use metric_type::{MetricType, Role, UnknownType, base_name, role_of};
-pub use name::{is_plain_label_name, is_plain_metric_name, plain_label_name, plain_metric_name};
+pub use name::{
+    Escaping, UnknownEscaping, escape_label_name, escape_metric_name, is_plain_label_name,
+    is_plain_metric_name, plain_label_name, plain_metric_name, unescape_name,
+};
 pub use native::NativeHistogram;
 pub use sink::{ExemplarParts, FamilyHeader, Mark, Problem, ProblemKind, SampleParts, Sink};
 pub use tick::Tick;
