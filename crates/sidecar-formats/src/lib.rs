@@ -9,6 +9,7 @@
 mod error;
 pub mod escape;
 pub mod ingest_json;
+mod lines;
 pub mod number;
 mod page;
 pub mod prom_text;

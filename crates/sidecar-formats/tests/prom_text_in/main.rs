@@ -1,0 +1,12 @@
+//! The decoder of text 0.0.4 and 1.0.0: golden files, and what must hold for every body.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at a surprise")]
+
+mod bodies;
+#[path = "../prom_text/build.rs"]
+mod build;
+mod golden;
+mod properties;
+#[path = "../ingest_json/recorder.rs"]
+mod recorder;
+mod round_trip;
