@@ -191,8 +191,12 @@ impl<'a> Apply<'a> {
                 return false;
             }
             let refusals = draft.refusals(self.catalog);
+            // The times of a push of which nothing else is taken are not a push's.
+            let is_failure = self.meta.times.is_some()
+                && !refusals.is_empty()
+                && draft.has_only_times(self.catalog, &instance.body.lock());
             self.note(refusals);
-            if !draft.is_empty() {
+            if !draft.is_empty() && !is_failure {
                 written.push(writer);
                 self.commit(writer, &instance, &draft, stamp);
             }
@@ -248,6 +252,9 @@ impl<'a> Apply<'a> {
         body.ttl = self.meta.ttl;
         if writer == 0 {
             body.note_times(self.meta.times);
+            if body.key.is_none() && !self.stager.is_delta() {
+                body.key = self.meta.group.cloned();
+            }
         }
         body.ended = false;
         body.gauge_due = Tick::default();

@@ -8,7 +8,7 @@ use crate::instance::{Body, Kind, Target};
 use crate::maps::{Map, Set};
 use crate::outcome::Reason;
 use crate::settings::Settings;
-use crate::stager::{ParsedSample, Stager};
+use crate::stager::{ParsedSample, Stager, is_push_time};
 use sidecar_model::{Bound, MetricType, Role};
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -542,6 +542,16 @@ impl Draft {
         self.known.is_empty()
             && self.scalars.iter().all(|s| s.position.is_none())
             && self.groups.iter().all(|g| g.group.is_none())
+    }
+
+    /// Nothing is left to apply but the times that a group shows of itself.
+    pub(crate) fn has_only_times(&self, catalog: &Catalog, body: &Body) -> bool {
+        let known = self.known.iter().all(|(position, _)| {
+            family_of_position(catalog, body, *position)
+                .and_then(|id| catalog.families.get(&id))
+                .is_some_and(|family| is_push_time(&family.base))
+        });
+        known && self.families.iter().all(|f| f.refused.is_some() || is_push_time(&f.base))
     }
 
     /// Nothing is left to apply.

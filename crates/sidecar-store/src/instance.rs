@@ -3,6 +3,7 @@
 //! `apply.rs` instead.
 
 use crate::group::{self, Group, GroupState};
+use crate::grouping::GroupKey;
 use crate::maps::Map;
 use crate::shape::{Shape, StepRef};
 use hashbrown::HashTable;
@@ -165,6 +166,8 @@ pub(crate) struct Body {
     pub(crate) gauge_due: Tick,
     pub(crate) watch: SharedIdWatch,
     pub(crate) restarts: u64,
+    /// Of a group, plain or with an id.
+    pub(crate) key: Option<GroupKey>,
     /// Of a group: the Unix seconds of its last push that was taken and of the last that was not.
     pub(crate) times: (f64, f64),
     /// How often it was silent for its decay time and came back.
@@ -228,6 +231,7 @@ impl Default for Body {
             gauge_due: Tick::default(),
             watch: SharedIdWatch::default(),
             restarts: 0,
+            key: None,
             times: (0.0, 0.0),
             silences: 0,
         }

@@ -14,6 +14,7 @@ mod facts;
 mod family;
 mod gather;
 mod group;
+mod group_view;
 mod grouping;
 mod inspect;
 mod instance;
@@ -34,6 +35,7 @@ mod upkeep;
 mod values;
 mod view;
 
+pub use group_view::{GroupFamilyView, GroupValue, GroupView};
 pub use grouping::GroupKey;
 pub use outcome::{KeyState, Outcome, PushMeta, PushTimes, Reason, Refused, Replaces, Sequence};
 pub use settings::{Departed, Glob, Limits, Match, Rule, Settings, UnknownPast};

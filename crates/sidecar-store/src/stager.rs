@@ -185,6 +185,11 @@ impl<'s> Stager<'s> {
         Ok(())
     }
 
+    /// All families of the push are deltas, whatever they say.
+    pub(crate) fn is_delta(&self) -> bool {
+        self.temporality == Some(Temporality::Delta)
+    }
+
     /// Whether this writer is a plain group.
     pub(crate) fn is_plain_group(&self, writer: u32) -> bool {
         writer == 0 && self.grouping.as_ref().is_some_and(|g| g.is_plain)
@@ -585,6 +590,10 @@ fn wish(facts: &Facts, sample: &SampleParts<'_>) -> Result<Option<Aggregation>, 
     }
 }
 
+pub(crate) fn is_push_time(family: &str) -> bool {
+    matches!(family, PUSH_TIME | PUSH_FAILURE_TIME)
+}
+
 /// Of merged groups the latest time is shown.
 fn time_family<'a>(name: &'a str, help: &'a str) -> FamilyHeader<'a> {
     FamilyHeader {
@@ -630,8 +639,7 @@ impl Sink for Stager<'_> {
     }
 
     fn header(&mut self, raw: Option<&[u8]>, header: &FamilyHeader<'_>) -> Result<(), Problem> {
-        self.ignores =
-            self.times.is_some() && matches!(&*header.name, PUSH_TIME | PUSH_FAILURE_TIME);
+        self.ignores = self.times.is_some() && is_push_time(&header.name);
         if self.ignores {
             self.header = NO_HEADER;
             self.open = None;

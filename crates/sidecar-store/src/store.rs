@@ -181,6 +181,17 @@ impl Store {
         true
     }
 
+    /// Goodbye of every group whose key has all labels of `key`. How many there were.
+    pub fn delete_groups_below(&self, key: &GroupKey, erase: bool, now: Tick) -> usize {
+        let below: Vec<GroupKey> = self
+            .all_instances()
+            .iter()
+            .filter_map(|instance| instance.body.lock().key.clone())
+            .filter(|other| key.labels().iter().all(|label| other.labels().contains(label)))
+            .collect();
+        below.iter().filter(|key| self.delete_group(key, erase, now)).count()
+    }
+
     /// Goodbye of an instance, and the series it counted in restart at zero. False: nobody of
     /// that id whose values are remembered.
     pub fn erase(&self, id: &str, now: Tick) -> bool {
