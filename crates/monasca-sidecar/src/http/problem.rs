@@ -6,12 +6,15 @@
 use super::answer::{self, Answer, Body, JSON, PLAIN};
 use bytes::Bytes;
 use hyper::StatusCode;
-use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER};
+use hyper::header::{ACCEPT_ENCODING, ALLOW, HeaderValue, RETRY_AFTER};
 use serde::Serialize;
 use sidecar_store::{Reason, Refused};
 
 /// Refused families that an answer lists.
 const LISTED_REFUSALS: usize = 1_000;
+
+/// What `body` decompresses.
+const BODY_ENCODINGS: &str = "gzip, deflate, snappy, zstd";
 
 /// Why a request is not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,8 +160,10 @@ impl Problem {
             Problem::Timeout => "the body did not come in time".to_owned(),
             Problem::CutBody => "the body broke off".to_owned(),
             Problem::Busy => "too much at once, try again".to_owned(),
-            Problem::UnsupportedEncoding => "use identity or gzip".to_owned(),
-            Problem::BadEncoding => "the body is not gzip".to_owned(),
+            Problem::UnsupportedEncoding => {
+                "use one of gzip, deflate, snappy (framed), zstd or identity".to_owned()
+            }
+            Problem::BadEncoding => "the body is not what Content-Encoding says".to_owned(),
             Problem::BadParameter { message, .. } => (*message).to_owned(),
             Problem::BadSequence => "use <epoch>.<n>.<acked> with acked below n".to_owned(),
             Problem::BadKey => "use 1 to 255 visible ASCII characters".to_owned(),
@@ -187,6 +192,9 @@ impl Problem {
         match status {
             StatusCode::SERVICE_UNAVAILABLE => answer::with_header(answer, RETRY_AFTER, "1"),
             StatusCode::TOO_MANY_REQUESTS => answer::with_header(answer, RETRY_AFTER, "10"),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                answer::with_header(answer, ACCEPT_ENCODING, BODY_ENCODINGS)
+            }
             _ => answer,
         }
     }
