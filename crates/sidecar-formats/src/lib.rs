@@ -13,6 +13,7 @@ mod lines;
 pub mod number;
 mod page;
 pub mod prom_text;
+pub mod protobuf;
 
 pub use error::DecodeError;
 pub use page::{Encoded, Page};

@@ -25,7 +25,7 @@ pub use name::{
     Escaping, UnknownEscaping, escape_label_name, escape_metric_name, is_plain_label_name,
     is_plain_metric_name, plain_label_name, plain_metric_name, unescape_name,
 };
-pub use native::NativeHistogram;
+pub use native::{NativeHistogram, Span, SpanError};
 pub use sink::{ExemplarParts, FamilyHeader, Mark, Problem, ProblemKind, SampleParts, Sink};
 pub use tick::Tick;
 pub use total::Total;
