@@ -542,6 +542,13 @@ impl Catalog {
         Arc::clone(bounds)
     }
 
+    /// The bounds that contributors had so far are no longer exposed.
+    pub(crate) fn forget_bounds(&mut self, series: u32) {
+        if let Some(merged) = self.merged_mut(series) {
+            merged.bounds = None;
+        }
+    }
+
     /// Applies new rules: families that change type end, all others merge anew.
     pub(crate) fn apply_rules(&mut self, settings: &Settings) {
         self.merged.clear();

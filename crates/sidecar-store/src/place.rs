@@ -191,6 +191,10 @@ impl Apply<'_> {
                 return Some(old);
             }
         }
+        if role == WriterRole::Group && old.is_some() && !self.catalog.has_company(series) {
+            // Nobody else has it, and what a group had is replaced.
+            self.catalog.forget_bounds(series);
+        }
         let bounds = self.catalog.join_bounds(series, &bounds);
         let first = u32::try_from(body.positions()).unwrap_or(u32::MAX);
         let index = u32::try_from(body.groups.len()).unwrap_or(u32::MAX);
