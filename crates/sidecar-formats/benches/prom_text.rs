@@ -1,14 +1,16 @@
-//! Encoding 250,000 lines, whole and in pieces, and number text alone.
+//! Encoding 250,000 lines as text and as OpenMetrics, in pieces and whole, and number text alone.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark stops at a surprise")]
 #![allow(clippy::cast_possible_truncation, reason = "pseudo-random numbers")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sidecar_formats::Page;
+use sidecar_formats::open_metrics::OpenMetricsEncoder;
 use sidecar_formats::number::{parse_f64, write_value};
 use sidecar_formats::prom_text::TextEncoder;
 use sidecar_model::{
-    Exposition, Extras, FamilyExposition, FamilyLayout, LabelSet, MetricType, Point, PointKind,
+    Escaping, Exposition, Extras, FamilyExposition, FamilyLayout, LabelSet, MetricType, Point,
+    PointKind,
 };
 use std::hint::black_box;
 use std::sync::Arc;
@@ -67,7 +69,22 @@ fn encode(criterion: &mut Criterion) {
         bencher.iter_batched(
             || exposition.clone(),
             |exposition| {
-                let mut page = encoder.page(exposition);
+                let mut page = encoder.page(exposition, Escaping::Underscores);
+                while page.write_some(1 << 16, &mut piece) {
+                    black_box(&mut piece).clear();
+                }
+                piece.clear();
+            },
+            criterion::BatchSize::PerIteration,
+        );
+    });
+    let mut open_metrics = OpenMetricsEncoder::new();
+    group.bench_function("open_metrics_250k_lines_in_64k_pieces", |bencher| {
+        let mut piece = Vec::with_capacity(66_000);
+        bencher.iter_batched(
+            || exposition.clone(),
+            |exposition| {
+                let mut page = open_metrics.page(exposition, Escaping::AllowUtf8);
                 while page.write_some(1 << 16, &mut piece) {
                     black_box(&mut piece).clear();
                 }

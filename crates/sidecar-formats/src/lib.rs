@@ -11,12 +11,15 @@ pub mod escape;
 pub mod ingest_json;
 mod lines;
 pub mod number;
+pub mod open_metrics;
 mod page;
 pub mod prom_text;
 pub mod protobuf;
+mod rendered;
 
 pub use error::DecodeError;
 pub use page::{Encoded, Page};
+pub use rendered::prints_one_of;
 
 /// What becomes of the timestamps that samples are pushed with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,6 +5,8 @@
 //! In: decimal only; Rust's own parser takes a signed NaN and turns 1e400 into infinity, Go's
 //! refuses both, and so does this.
 
+use std::io::Write as _;
+
 /// From here on the text has an exponent.
 const EXPONENT_FROM: f64 = 1e6;
 /// Below this the text has an exponent.
@@ -40,6 +42,33 @@ pub fn write_value(value: f64, out: &mut Vec<u8>) {
     } else {
         out.extend_from_slice(if value > 0.0 { b"+Inf" } else { b"-Inf" });
     }
+}
+
+/// Appends the text of `value` as OpenMetrics has it: a float shows that it is one.
+#[inline]
+pub fn write_float(value: f64, out: &mut Vec<u8>) {
+    match as_integer(value) {
+        Some(whole) if value.abs() < EXPONENT_FROM => {
+            out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
+            out.extend_from_slice(b".0");
+        }
+        Some(_) | None => write_value(value, out),
+    }
+}
+
+/// Appends a count as OpenMetrics has it: digits alone.
+#[inline]
+pub fn write_count(value: f64, out: &mut Vec<u8>) {
+    match as_integer(value) {
+        Some(whole) => out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes()),
+        None => write_decimal(value, out),
+    }
+}
+
+/// Appends a finite value without an exponent: some readers of times take none.
+pub fn write_decimal(value: f64, out: &mut Vec<u8>) {
+    // Writing to memory cannot fail.
+    write!(out, "{value}").unwrap_or_default();
 }
 
 /// The value as an integer when it is one and is exact.

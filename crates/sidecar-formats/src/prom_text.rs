@@ -3,7 +3,6 @@
 mod decode;
 mod encode;
 mod families;
-mod render;
 
 pub use decode::decode;
 pub use encode::{TextEncoder, TextPage};

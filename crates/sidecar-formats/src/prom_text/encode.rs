@@ -1,108 +1,58 @@
-//! Encodes an exposition: everything but the numbers is rendered once per layout, so that a scrape
-//! is copy and number text.
+//! Encodes an exposition as text 0.0.4, or 1.0.0, which is the same with quoted names: everything
+//! but the numbers is rendered once per layout, so that a scrape is copy and number text.
 
-use super::render::{PointLines, Rendered};
 use crate::number::write_value;
 use crate::page::{Encoded, Page};
-use hashbrown::{HashMap, HashSet};
-use sidecar_model::{Exposition, is_absent};
+use crate::rendered::{Dialect, Kept, PointLines, Rendered, Shown, Style};
+use sidecar_model::{Escaping, Exposition, is_absent};
 use std::fmt;
-use std::sync::Arc;
 
 /// Keeps what it rendered for the layouts of the last exposition.
-#[derive(Default)]
 pub struct TextEncoder {
-    /// As the families of the last exposition; `None`: left out, its names are another's.
-    entries: Vec<(u64, Option<Arc<Rendered>>)>,
-    left_out: usize,
+    kept: Kept,
 }
 
 impl TextEncoder {
     pub fn new() -> TextEncoder {
-        TextEncoder::default()
+        TextEncoder { kept: kept(Escaping::Underscores) }
     }
 
-    /// Appends the whole text.
+    /// Appends the whole text, names under the scheme `underscores`.
     pub fn encode(&mut self, exposition: &Exposition, out: &mut Vec<u8>) -> Encoded {
-        self.prepare(exposition);
-        for ((_, rendered), family) in self.entries.iter().zip(&exposition.families) {
-            if let Some(rendered) = rendered {
-                Cursor::default().write(rendered, &family.values, usize::MAX, out);
-            }
-        }
-        Encoded { left_out: self.left_out }
+        let mut page = self.page(exposition.clone(), Escaping::Underscores);
+        while page.write_some(usize::MAX, out) {}
+        page.encoded()
     }
 
     /// The text in pieces; the page needs the encoder no longer.
-    pub fn page(&mut self, exposition: Exposition) -> TextPage {
-        self.prepare(&exposition);
-        let rendered = self.entries.iter().map(|(_, rendered)| rendered.clone());
-        let families = exposition
-            .families
-            .into_iter()
-            .zip(rendered)
-            .filter_map(|(family, rendered)| Some((rendered?, family.values)))
-            .collect();
-        let encoded = Encoded { left_out: self.left_out };
-        TextPage { families, next: 0, cursor: Cursor::default(), encoded }
-    }
-
-    /// Brings `entries` up to the exposition.
-    fn prepare(&mut self, exposition: &Exposition) {
-        let ids = || exposition.families.iter().map(|family| family.layout.id);
-        if self.entries.iter().map(|(id, _)| *id).eq(ids()) {
-            return;
+    pub fn page(&mut self, exposition: Exposition, escaping: Escaping) -> TextPage {
+        if self.kept.style().escaping != escaping {
+            self.kept = kept(escaping);
         }
-        let mut old: HashMap<u64, Option<Arc<Rendered>>, foldhash::fast::RandomState> =
-            self.entries.drain(..).collect();
-        let rendered: Vec<Arc<Rendered>> = exposition
-            .families
-            .iter()
-            .map(|family| {
-                let kept = old.remove(&family.layout.id).flatten();
-                kept.unwrap_or_else(|| Arc::new(Rendered::new(&family.layout)))
-            })
-            .collect();
-        let hidden = hidden_by_names(&rendered);
-        self.left_out = rendered
-            .iter()
-            .zip(&hidden)
-            .map(|(r, hidden)| if *hidden { r.points() } else { r.left_out() })
-            .sum();
-        let shown = rendered.into_iter().zip(hidden).map(|(r, hidden)| (!hidden).then_some(r));
-        self.entries = ids().zip(shown).collect();
+        let families = self.kept.show(exposition);
+        TextPage { families, next: 0, cursor: Cursor::default(), encoded: self.kept.encoded() }
     }
 }
 
-/// For each family whether a name that it prints is another's. A name as it was written goes
-/// before one made by escaping; then the first one counts.
-fn hidden_by_names(rendered: &[Arc<Rendered>]) -> Vec<bool> {
-    let mut taken: HashSet<&str, foldhash::fast::RandomState> = HashSet::default();
-    let mut hidden = vec![false; rendered.len()];
-    for escaped in [false, true] {
-        for (family, hidden) in rendered.iter().zip(&mut hidden) {
-            if family.is_escaped() != escaped {
-                continue;
-            }
-            let names = family.names();
-            *hidden = names.is_empty() || names.iter().any(|name| taken.contains(name.as_str()));
-            if !*hidden {
-                taken.extend(names.iter().map(String::as_str));
-            }
-        }
+impl Default for TextEncoder {
+    fn default() -> TextEncoder {
+        TextEncoder::new()
     }
-    hidden
+}
+
+fn kept(escaping: Escaping) -> Kept {
+    Kept::new(Style { dialect: Dialect::Prometheus, escaping })
 }
 
 impl fmt::Debug for TextEncoder {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("TextEncoder").field("families", &self.entries.len()).finish()
+        out.debug_struct("TextEncoder").field("families", &self.kept.families()).finish()
     }
 }
 
 /// One exposition on its way out.
 pub struct TextPage {
-    families: Vec<(Arc<Rendered>, Vec<f64>)>,
+    families: Vec<Shown>,
     next: usize,
     cursor: Cursor,
     encoded: Encoded,
@@ -114,7 +64,7 @@ impl Page for TextPage {
     }
 
     fn write_some(&mut self, enough: usize, out: &mut Vec<u8>) -> bool {
-        while let Some((rendered, values)) = self.families.get(self.next) {
+        while let Some(Shown { rendered, values, .. }) = self.families.get(self.next) {
             if !self.cursor.write(rendered, values, enough, out) {
                 return true;
             }

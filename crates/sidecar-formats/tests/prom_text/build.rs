@@ -1,8 +1,9 @@
 //! Expositions in few words.
+#![allow(dead_code, reason = "each of the tests that share this needs a part of it")]
 
 use sidecar_model::{
-    Bound, Exposition, Extras, FamilyExposition, FamilyLayout, LabelSet, MetricType, Point,
-    PointKind,
+    Bound, Exemplar, Exposition, Extras, FamilyExposition, FamilyLayout, LabelSet, MetricType,
+    Point, PointKind,
 };
 use std::sync::Arc;
 
@@ -18,12 +19,14 @@ pub(crate) fn family(id: u64, name: &str, metric_type: MetricType) -> Builder {
             points: vec![],
         },
         values: vec![],
+        extras: Extras::default(),
     }
 }
 
 pub(crate) struct Builder {
     layout: FamilyLayout,
     values: Vec<f64>,
+    extras: Extras,
 }
 
 impl Builder {
@@ -34,6 +37,30 @@ impl Builder {
 
     pub(crate) fn help(mut self, help: &str) -> Builder {
         self.layout.help = help.into();
+        self
+    }
+
+    pub(crate) fn unit(mut self, unit: &str) -> Builder {
+        self.layout.unit = unit.into();
+        self
+    }
+
+    /// Of the points so far and to come.
+    pub(crate) fn created(mut self, created: &[f64]) -> Builder {
+        self.extras.created = created.to_vec();
+        self
+    }
+
+    pub(crate) fn exemplar(
+        mut self,
+        value_index: u32,
+        labels: &[(&str, &str)],
+        value: f64,
+        timestamp: Option<f64>,
+    ) -> Builder {
+        let labels = LabelSet::new(labels.to_vec()).unwrap();
+        let exemplar = Exemplar { labels, value, timestamp };
+        self.extras.exemplars.push((value_index, Arc::new(exemplar)));
         self
     }
 
@@ -69,11 +96,7 @@ impl Builder {
     }
 
     pub(crate) fn build(self) -> FamilyExposition {
-        FamilyExposition {
-            layout: Arc::new(self.layout),
-            values: self.values,
-            extras: Extras::default(),
-        }
+        FamilyExposition { layout: Arc::new(self.layout), values: self.values, extras: self.extras }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::checker::check;
 use proptest::prelude::*;
 use sidecar_formats::Page;
 use sidecar_formats::prom_text::TextEncoder;
-use sidecar_model::{ABSENT, Exposition, MetricType};
+use sidecar_model::{ABSENT, Escaping, Exposition, MetricType};
 use std::collections::BTreeMap;
 
 fn value() -> impl Strategy<Value = f64> {
@@ -62,7 +62,7 @@ fn built(id: u64, of: &Parts) -> Builder {
     builder
 }
 
-fn any_exposition() -> impl Strategy<Value = Exposition> {
+pub(crate) fn any_exposition() -> impl Strategy<Value = Exposition> {
     prop::collection::vec(one_family(), 0..5).prop_map(|families| {
         // Names are unique, as in a store, and in order.
         let families: BTreeMap<String, _> =
@@ -87,7 +87,7 @@ proptest! {
         let mut whole = vec![];
         let mut encoder = TextEncoder::new();
         let encoded = encoder.encode(&exposition, &mut whole);
-        let mut page = encoder.page(exposition);
+        let mut page = encoder.page(exposition, Escaping::Underscores);
         prop_assert_eq!(page.encoded(), encoded);
         let mut joined = vec![];
         let mut piece = vec![];
