@@ -137,6 +137,7 @@ fn build(config: Config) -> Result<Built, StartError> {
     log::count_panics(Arc::clone(&telemetry));
     let store = Arc::new(Store::new(config.store.clone(), clock.now()));
     let limits = Arc::new(ArcSwap::from_pointee(config.http));
+    let push = Arc::new(ArcSwap::from_pointee(config.push.clone()));
     let memory = Arc::new(BodyMemory::default());
     let upkeep =
         Upkeep::start(Arc::clone(&store), Arc::clone(&clock)).map_err(start("upkeep thread"))?;
@@ -160,9 +161,10 @@ fn build(config: Config) -> Result<Built, StartError> {
         telemetry: Arc::clone(&telemetry),
         limits: Arc::clone(&limits),
         memory,
+        push: Arc::clone(&push),
     };
     let hall = Hall::new(Arc::clone(&clock), Arc::clone(&limits), Arc::clone(&telemetry));
-    let reload = Reload::new(config, store, clock, limits, Arc::clone(&telemetry));
+    let reload = Reload::new(config, store, clock, (limits, push), Arc::clone(&telemetry));
     let dispatch = Dispatch::new(ingest, expose, status, reload, telemetry);
     Ok(Built { hall: Arc::new(hall), dispatch, upkeep })
 }

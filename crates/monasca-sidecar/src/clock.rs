@@ -47,6 +47,12 @@ impl Clock {
         Instant::now().saturating_duration_since(self.start)
     }
 
+    /// Unix seconds now, for printing.
+    #[allow(clippy::disallowed_methods, reason = "this file is the reader of the clocks")]
+    pub(crate) fn unix_seconds(&self) -> f64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+    }
+
     /// Unix seconds of the start.
     pub(crate) fn started_at_seconds(&self) -> f64 {
         self.started_at.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())

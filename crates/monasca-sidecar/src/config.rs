@@ -9,6 +9,7 @@ mod duration;
 mod example;
 mod field;
 mod file;
+mod jobs;
 mod keys;
 mod resolve;
 mod rules;
@@ -17,6 +18,9 @@ mod suggest;
 pub(crate) use duration::parse as parse_duration;
 
 use resolve::Override;
+use sidecar_formats::Timestamps;
+use sidecar_model::Temporality;
+use sidecar_store::Glob;
 use std::ffi::OsString;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -37,6 +41,7 @@ pub(crate) struct Config {
     /// How long at most the requests under way may take to finish.
     pub(crate) drain_timeout: Duration,
     pub(crate) http: HttpLimits,
+    pub(crate) push: PushSettings,
     pub(crate) store: sidecar_store::Settings,
     /// What a reload reads again.
     pub(crate) file: Option<PathBuf>,
@@ -48,6 +53,52 @@ pub(crate) struct Config {
 pub(crate) enum LogFormat {
     Text,
     Json,
+}
+
+/// How pushes in the manner of the Pushgateway are taken.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PushSettings {
+    pub(crate) status: PushStatus,
+    /// How long a group lives unless it is pushed again; zero: for ever.
+    pub(crate) ttl: Duration,
+    pub(crate) temporality: Temporality,
+    pub(crate) timestamps: Timestamps,
+    /// `/api/v1/admin/wipe` is there.
+    pub(crate) admin_api: bool,
+    /// In the file only.
+    pub(crate) jobs: Vec<JobSettings>,
+}
+
+/// What the pushes of some jobs have of their own.
+#[derive(Clone, Debug)]
+pub(crate) struct JobSettings {
+    pub(crate) job: Glob,
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) temporality: Option<Temporality>,
+}
+
+impl PushSettings {
+    /// How long a group of this job lives; `None`: for ever.
+    pub(crate) fn ttl_of(&self, job: &str) -> Option<Duration> {
+        let own = self.of_job(job).find_map(|settings| settings.ttl);
+        Some(own.unwrap_or(self.ttl)).filter(|ttl| !ttl.is_zero())
+    }
+
+    pub(crate) fn temporality_of(&self, job: &str) -> Temporality {
+        self.of_job(job).find_map(|settings| settings.temporality).unwrap_or(self.temporality)
+    }
+
+    fn of_job(&self, job: &str) -> impl Iterator<Item = &JobSettings> {
+        self.jobs.iter().filter(move |settings| settings.job.matches(job))
+    }
+}
+
+/// What a push of a group is answered with when all is well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum PushStatus {
+    #[default]
+    Ok,
+    Accepted,
 }
 
 /// What one client, and all of them together, may take.
@@ -73,6 +124,7 @@ impl Default for Config {
             shutdown_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(10),
             http: HttpLimits::default(),
+            push: PushSettings::default(),
             store: sidecar_store::Settings::default(),
             file: None,
             overrides: Vec::new(),

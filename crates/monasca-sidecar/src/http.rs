@@ -5,6 +5,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod body;
+mod grouping;
 pub(crate) mod negotiate;
 pub(crate) mod problem;
 pub(crate) mod progress;

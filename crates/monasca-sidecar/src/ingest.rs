@@ -4,26 +4,33 @@
 //! own, so that it does not hold up others. A panic on the way is answered as a bug and leaves
 //! nothing behind.
 
+mod format;
+mod group;
 mod key;
 mod marks;
+mod order;
 
 use crate::clock::Clock;
-use crate::config::HttpLimits;
+use crate::config::{HttpLimits, PushSettings};
 use crate::http::body::{self, BodyMemory, Received};
 use crate::http::{Answer, Problem, Progress, answer, problem, query};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Pushes, Telemetry};
 use arc_swap::ArcSwap;
 use hyper::Request;
 use hyper::body::Incoming;
 use key::Key;
 use marks::Marks;
-use sidecar_formats::{DecodeError, ingest_json};
+use order::Order;
+use sidecar_formats::DecodeError;
+use sidecar_model::Tick;
 use sidecar_store::{Outcome, Store};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// Larger bodies are decoded on a thread of their own.
 const INLINE_BYTES: usize = 1 << 20;
+/// Whatever the path was called: its keys are the same.
+const JSON_PATH: &str = "/v1/ingest";
 
 #[derive(Debug)]
 pub(crate) struct Ingest {
@@ -32,6 +39,7 @@ pub(crate) struct Ingest {
     pub telemetry: Arc<Telemetry>,
     pub limits: Arc<ArcSwap<HttpLimits>>,
     pub memory: Arc<BodyMemory>,
+    pub push: Arc<ArcSwap<PushSettings>>,
 }
 
 impl Ingest {
@@ -41,8 +49,12 @@ impl Ingest {
         request: Request<Incoming>,
         progress: &Progress,
     ) -> Result<Answer, Problem> {
-        let outcome = self.receive_and_apply(request, progress).await;
-        self.count(&outcome);
+        let marks = Marks::read(request.headers(), request.uri().query(), JSON_PATH);
+        let outcome = match marks.map(Order::of_json) {
+            Ok(order) => self.receive_and_apply(request, order, progress).await,
+            Err(problem) => Err(problem),
+        };
+        self.count(&self.telemetry.json_pushes, &outcome);
         let outcome = outcome?;
         Ok(if outcome.refused.is_empty() {
             answer::done()
@@ -80,44 +92,48 @@ impl Ingest {
     async fn receive_and_apply(
         self: &Arc<Self>,
         request: Request<Incoming>,
+        order: Order,
         progress: &Progress,
     ) -> Result<Outcome, Problem> {
         let (head, incoming) = request.into_parts();
-        let marks = Marks::read(&head.headers, head.uri.query())?;
         let limits = self.limits.load();
         let received =
             body::receive(incoming, &head.headers, &limits, &self.memory, progress).await?;
         drop(limits);
         if received.as_bytes().len() <= INLINE_BYTES {
-            return self.apply_timed(&received, &marks);
+            return self.apply_timed(&received, &order);
         }
         let ingest = Arc::clone(self);
-        tokio::task::spawn_blocking(move || ingest.apply_timed(&received, &marks))
+        tokio::task::spawn_blocking(move || ingest.apply_timed(&received, &order))
             .await
             .unwrap_or(Err(Problem::Internal))
     }
 
-    fn apply_timed(&self, received: &Received, marks: &Marks) -> Result<Outcome, Problem> {
+    fn apply_timed(&self, received: &Received, order: &Order) -> Result<Outcome, Problem> {
         let begun = self.clock.elapsed();
-        let outcome = caught(|| self.apply(received.as_bytes(), marks));
+        let outcome = caught(|| self.apply(received.as_bytes(), order));
         self.telemetry.push_time.observe(self.clock.elapsed().saturating_sub(begun));
         outcome
     }
 
     /// An idempotency key is held while the body is applied and freed on every way out but one.
-    fn apply(&self, body: &[u8], marks: &Marks) -> Result<Outcome, Problem> {
+    fn apply(&self, body: &[u8], order: &Order) -> Result<Outcome, Problem> {
         let now = self.clock.now();
-        let key = match &marks.key {
+        let key = match &order.marks.key {
             None => None,
             Some(key) => match Key::begin(&self.store, key, body, now)? {
                 key::Begun::Before(outcome) => return settled(outcome),
                 key::Begun::Now(key) => Some(key),
             },
         };
+        let meta = order.meta(self.clock.unix_seconds());
         let outcome = self
             .store
-            .push(&marks.meta(), now, |stager| ingest_json::decode(body, stager))
+            .push(&meta, now, |stager| order.format.decode(body, order.timestamps, stager))
             .map_err(decode_problem)?;
+        if outcome.is_refusal() && order.has_times() {
+            self.note_failure(order, now);
+        }
         let outcome = settled(outcome)?;
         if let Some(key) = key {
             key.finish(&outcome, now);
@@ -125,21 +141,28 @@ impl Ingest {
         Ok(outcome)
     }
 
-    fn count(&self, outcome: &Result<Outcome, Problem>) {
+    /// Of a push that was read but refused the group shows when.
+    fn note_failure(&self, order: &Order, now: Tick) {
+        let meta = order.failure(self.clock.unix_seconds());
+        let noted = self.store.push(&meta, now, |_| Ok::<(), DecodeError>(()));
+        tracing::debug!(noted = noted.is_ok(), "a group's push was refused");
+    }
+
+    fn count(&self, pushes: &Pushes, outcome: &Result<Outcome, Problem>) {
         let telemetry = &self.telemetry;
         match outcome {
             Ok(outcome) => {
                 telemetry.samples.add(outcome.samples);
                 match (outcome.late, outcome.refused.is_empty()) {
-                    (false, true) => telemetry.pushes_done.add(1),
-                    (true, _) => telemetry.pushes.add("late", 1),
-                    (false, false) => telemetry.pushes.add("partial", 1),
+                    (false, true) => pushes.done.add(1),
+                    (true, _) => pushes.other.add("late", 1),
+                    (false, false) => pushes.other.add("partial", 1),
                 }
                 for refused in &outcome.refused {
                     telemetry.refusals.add(refused.reason.code(), 1);
                 }
             }
-            Err(problem) => telemetry.pushes.add(problem.code(), 1),
+            Err(problem) => pushes.other.add(problem.code(), 1),
         }
     }
 }

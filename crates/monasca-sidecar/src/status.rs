@@ -1,5 +1,6 @@
 //! What the daemon says of itself: probes, own metrics, and the state as JSON.
 
+mod groups;
 mod selector;
 mod views;
 
@@ -26,6 +27,7 @@ monasca-sidecar: many processes in, one application out
 
 POST   /v1/ingest          push metrics as JSON
 GET    /metrics            the merged exposition
+PUT    /metrics/job/<job>  push a group, as to a Pushgateway (POST, DELETE)
 GET    /v1/families        families
 GET    /v1/instances       instances
 GET    /v1/series?match[]= why a value is what it is
@@ -110,6 +112,16 @@ impl Status {
             Ok(problem::state(&series.iter().map(views::Series::of).collect::<Vec<_>>()))
         })
         .await
+    }
+
+    /// `GET /api/v1/metrics`, as the Pushgateway answers it.
+    pub(crate) async fn groups(self: &Arc<Self>) -> Result<Answer, Problem> {
+        self.aside(|status| Ok(problem::state(&groups::Listing::of(&status.store.groups())))).await
+    }
+
+    /// `GET /api/v1/status`, as the Pushgateway answers it.
+    pub(crate) fn push_status(&self) -> Answer {
+        problem::state(&groups::About::new(self.clock.started_at_seconds()))
     }
 
     /// These may take long with a large state, so they run beside the connections' work.

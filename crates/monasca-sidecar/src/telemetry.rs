@@ -88,14 +88,22 @@ impl Connections {
     }
 }
 
+/// What became of pushes.
+#[derive(Debug, Default)]
+pub(crate) struct Pushes {
+    /// Wholly applied.
+    pub done: Count,
+    pub other: ByCode,
+}
+
 /// Everything that is counted outside the store.
 #[derive(Debug, Default)]
 pub(crate) struct Telemetry {
     pub connections: Connections,
-    /// Pushes that were wholly applied.
-    pub pushes_done: Count,
-    /// Other pushes, by what became of them.
-    pub pushes: ByCode,
+    /// To `/v1/ingest`.
+    pub json_pushes: Pushes,
+    /// To `/metrics`.
+    pub group_pushes: Pushes,
     /// Samples taken in.
     pub samples: Count,
     /// Families and requests that were refused.

@@ -1,6 +1,8 @@
 //! Takes in what a decoder reads, outside any lock: known positions with their values, and the
 //! parsed parts of everything that is new. The commit decides what becomes of it.
 
+mod group;
+
 use crate::facts::{Facts, effective_type};
 use crate::family::type_by_rule;
 use crate::grouping::Grouping;
@@ -10,8 +12,9 @@ use crate::outcome::{PushMeta, PushTimes};
 use crate::settings::Settings;
 use crate::shape::{NO_HEADER, NO_STEP, Shape, StepRef};
 use crate::store::Store;
+pub(crate) use group::is_push_time;
 use sidecar_model::{
-    ABSENT, Aggregation, ExemplarParts, FamilyHeader, LabelSet, LabelSetError, Mark, MetricType,
+    ABSENT, Aggregation, ExemplarParts, FamilyHeader, LabelSet, LabelSetError, Mark,
     NativeHistogram, Problem, ProblemKind, Role, SampleParts, Sink, Temporality, role_of,
 };
 use std::borrow::Cow;
@@ -21,14 +24,6 @@ use std::sync::Arc;
 
 /// The writer index of delta samples: they have no instance.
 pub(crate) const ACCUMULATOR: u32 = u32::MAX;
-
-/// When a group was last pushed, and last refused; 0: never. As the Pushgateway calls and tells it.
-const PUSH_TIME: &str = "push_time_seconds";
-const PUSH_TIME_HELP: &str =
-    "Last Unix time when changing this group in the Pushgateway succeeded.";
-const PUSH_FAILURE_TIME: &str = "push_failure_time_seconds";
-const PUSH_FAILURE_HELP: &str =
-    "Last Unix time when changing this group in the Pushgateway failed.";
 
 /// Sink for one body; made by [`Store::push`].
 #[derive(Debug)]
@@ -150,39 +145,6 @@ impl<'s> Stager<'s> {
         };
         stager.begin_group();
         stager
-    }
-
-    /// Of a group it is known who pushes, so that the body is followed from its first byte.
-    fn begin_group(&mut self) {
-        let Some(grouping) = &self.grouping else { return };
-        let writer = grouping.writer.clone();
-        self.writers.push(writer.clone());
-        self.choose_primary(&writer);
-        self.cursor = self.primary.as_ref().map_or(NO_STEP, |p| p.shape.first());
-    }
-
-    /// Behind the last family: the times that a group shows of itself.
-    pub(crate) fn add_push_times(&mut self) -> Result<(), Problem> {
-        let Some(times) = self.times else { return Ok(()) };
-        let known = self.primary.as_ref().map_or((0.0, 0.0), |primary| primary.times);
-        let (done, failed) = match times {
-            PushTimes::Done(at) => (at, known.1),
-            PushTimes::Failed(at) => (known.0, at),
-        };
-        for (name, help, value) in
-            [(PUSH_TIME, PUSH_TIME_HELP, done), (PUSH_FAILURE_TIME, PUSH_FAILURE_HELP, failed)]
-        {
-            let raw = name.as_bytes();
-            if self.next_header_len() != raw.len() || !self.follow_header(raw) {
-                self.open_family(Some(raw), &time_family(name, help))?;
-            }
-            if self.next_sample_len() == raw.len() && self.is_next_sample(raw) {
-                self.value(value);
-            } else {
-                self.sample(Some(raw), &mut SampleParts::default(), value)?;
-            }
-        }
-        Ok(())
     }
 
     /// All families of the push are deltas, whatever they say.
@@ -587,21 +549,6 @@ fn wish(facts: &Facts, sample: &SampleParts<'_>) -> Result<Option<Aggregation>, 
         Ok(Some(wish))
     } else {
         Err(problem(ProblemKind::AggregationNotAllowed))
-    }
-}
-
-pub(crate) fn is_push_time(family: &str) -> bool {
-    matches!(family, PUSH_TIME | PUSH_FAILURE_TIME)
-}
-
-/// Of merged groups the latest time is shown.
-fn time_family<'a>(name: &'a str, help: &'a str) -> FamilyHeader<'a> {
-    FamilyHeader {
-        name: Cow::Borrowed(name),
-        metric_type: MetricType::Gauge,
-        help: Cow::Borrowed(help),
-        aggregation: Some(Aggregation::Max),
-        ..FamilyHeader::default()
     }
 }
 

@@ -88,6 +88,14 @@ impl Rooms {
     ) -> Result<Answer, Problem> {
         match route(request.method(), request.uri().path())? {
             Route::Push => self.ingest.push(request, progress).await,
+            Route::PushGroup { key, replaces } => {
+                self.ingest.push_group(request, key, replaces, progress).await
+            }
+            Route::Accumulate { labels } => self.ingest.accumulate(request, labels, progress).await,
+            Route::DeleteGroup { key } => self.ingest.delete_group(&key, request.uri().query()),
+            Route::Groups => self.status.groups().await,
+            Route::PushStatus => Ok(self.status.push_status()),
+            Route::Wipe => self.ingest.wipe(),
             Route::Scrape => self.expose.scrape(request.method(), request.headers()).await,
             Route::Clear => self.ingest.clear(),
             Route::Goodbye { id } => self.ingest.goodbye(&id, request.uri().query()),

@@ -1,7 +1,7 @@
 //! Reads the configuration again and hands it on. A bad one changes nothing.
 
 use crate::clock::Clock;
-use crate::config::{self, Config, HttpLimits};
+use crate::config::{self, Config, HttpLimits, PushSettings};
 use crate::http::{Answer, Problem, problem};
 use crate::telemetry::Telemetry;
 use arc_swap::ArcSwap;
@@ -17,6 +17,7 @@ pub(super) struct Reload {
     store: Arc<Store>,
     clock: Arc<Clock>,
     limits: Arc<ArcSwap<HttpLimits>>,
+    push: Arc<ArcSwap<PushSettings>>,
     telemetry: Arc<Telemetry>,
 }
 
@@ -31,10 +32,10 @@ impl Reload {
         config: Config,
         store: Arc<Store>,
         clock: Arc<Clock>,
-        limits: Arc<ArcSwap<HttpLimits>>,
+        (limits, push): (Arc<ArcSwap<HttpLimits>>, Arc<ArcSwap<PushSettings>>),
         telemetry: Arc<Telemetry>,
     ) -> Reload {
-        Reload { current: Mutex::new(config), store, clock, limits, telemetry }
+        Reload { current: Mutex::new(config), store, clock, limits, push, telemetry }
     }
 
     pub(super) async fn run(self: &Arc<Self>) -> Result<Answer, Problem> {
@@ -56,6 +57,7 @@ impl Reload {
         };
         self.store.reload(config.store.clone(), self.clock.now());
         self.limits.store(Arc::new(config.http));
+        self.push.store(Arc::new(config.push.clone()));
         *current = config;
         self.telemetry.reloads.add("ok", 1);
         tracing::info!(?ignored, "reloaded");

@@ -12,6 +12,10 @@ const HEAD: &str = "\
 # Durations: 90s, 1h30m, 500ms or a number of seconds. Sizes: 32MiB, 512KiB or a number of bytes.
 ";
 
+const PUSH: &str = "\
+# Pushes in the manner of the Pushgateway, to /metrics/job/<job>{/<label>/<value>}.
+";
+
 const LIMITS: &str = "\
 # What a client may ask for at most. Beyond it a request or a family is refused with a code, and
 # counted.
@@ -49,6 +53,21 @@ rules:
     drop: true
 ";
 
+const JOBS: &str = "\
+# What the pushes of some jobs have of their own, in the file only. Of several that match, for
+# each setting the first that has it counts. match is a glob for the job's name; ttl and
+# temporality are as in push.
+#
+";
+
+const JOBS_SAMPLE: &str = "\
+jobs:
+  - match: \"nightly_*\"
+    ttl: 26h
+  - match: lambda
+    temporality: delta
+";
+
 const WIDTH: usize = 96;
 
 /// The annotated file.
@@ -62,7 +81,8 @@ pub(super) fn text() -> String {
             None => (None, key.name),
         };
         if let Some(prefix) = prefix.filter(|_| prefix != section) {
-            out.push_str(&format!("\n{LIMITS}{prefix}:\n"));
+            let comment = if prefix == "push" { PUSH } else { LIMITS };
+            out.push_str(&format!("\n{comment}{prefix}:\n"));
         } else {
             out.push('\n');
         }
@@ -79,6 +99,11 @@ pub(super) fn text() -> String {
         out.push_str(&format!("#   {line}\n"));
     }
     out.push_str("rules: []\n");
+    out.push_str(&format!("\n{JOBS}"));
+    for line in JOBS_SAMPLE.lines() {
+        out.push_str(&format!("#   {line}\n"));
+    }
+    out.push_str("jobs: []\n");
     out
 }
 

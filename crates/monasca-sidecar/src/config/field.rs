@@ -2,7 +2,9 @@
 //! not. The same rule reads flags, environment and file.
 
 use super::keys::Key;
-use super::{Config, LogFormat, duration};
+use super::{Config, LogFormat, PushStatus, duration};
+use sidecar_formats::Timestamps;
+use sidecar_model::Temporality;
 use sidecar_store::UnknownPast;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -23,6 +25,9 @@ pub(super) enum Field {
     InstanceLabels,
     WorkerLabel,
     UnknownPast,
+    PushStatus,
+    Temporality,
+    Timestamps,
     Switch(fn(&mut Config) -> &mut bool),
     Duration(fn(&mut Config) -> &mut Duration, Zero),
     Bytes(fn(&mut Config) -> &mut usize, RangeInclusive<usize>),
@@ -61,6 +66,9 @@ impl Key {
             Field::LogLevel => "LEVEL",
             Field::InstanceLabels | Field::WorkerLabel => "LABEL",
             Field::UnknownPast => "PAST",
+            Field::PushStatus => "STATUS",
+            Field::Temporality => "TEMPORALITY",
+            Field::Timestamps => "WHAT",
             Field::Switch(_) => "BOOL",
             Field::Duration(..) => "DURATION",
             Field::Bytes(..) => "SIZE",
@@ -77,6 +85,9 @@ impl Key {
             | Field::LogLevel
             | Field::WorkerLabel
             | Field::UnknownPast
+            | Field::PushStatus
+            | Field::Temporality
+            | Field::Timestamps
             | Field::Switch(_)
             | Field::Duration(..)
             | Field::Bytes(..)
@@ -95,6 +106,9 @@ impl Key {
             Field::LogLevel => config.log_level = log_level(text)?,
             Field::WorkerLabel => config.store.worker_label = shown_label(text)?,
             Field::UnknownPast => config.store.unknown_past = unknown_past(text)?,
+            Field::PushStatus => config.push.status = push_status(text)?,
+            Field::Temporality => config.push.temporality = temporality(text)?,
+            Field::Timestamps => config.push.timestamps = timestamps(text)?,
             Field::Switch(of) => *of(config) = switch(text)?,
             Field::Duration(of, zero) => *of(config) = time(text, *zero)?,
             Field::Bytes(of, allowed) => *of(config) = within(size(text)?, allowed, "bytes")?,
@@ -119,6 +133,18 @@ impl Key {
             Field::UnknownPast => match config.store.unknown_past {
                 UnknownPast::Full => "full".to_owned(),
                 UnknownPast::Baseline => "baseline".to_owned(),
+            },
+            Field::PushStatus => match config.push.status {
+                PushStatus::Ok => "200".to_owned(),
+                PushStatus::Accepted => "202".to_owned(),
+            },
+            Field::Temporality => match config.push.temporality {
+                Temporality::Cumulative => "cumulative".to_owned(),
+                Temporality::Delta => "delta".to_owned(),
+            },
+            Field::Timestamps => match config.push.timestamps {
+                Timestamps::Drop => "drop".to_owned(),
+                Timestamps::Reject => "reject".to_owned(),
             },
             Field::Switch(of) => of(config).to_string(),
             Field::Duration(of, _) => duration::render(*of(config)),
@@ -150,6 +176,30 @@ pub(super) fn unknown_past(text: &str) -> Result<UnknownPast, String> {
         "full" => Ok(UnknownPast::Full),
         "baseline" => Ok(UnknownPast::Baseline),
         _ => Err(format!("{text:?}: use full or baseline")),
+    }
+}
+
+pub(super) fn temporality(text: &str) -> Result<Temporality, String> {
+    match text {
+        "cumulative" => Ok(Temporality::Cumulative),
+        "delta" => Ok(Temporality::Delta),
+        _ => Err(format!("{text:?}: use cumulative or delta")),
+    }
+}
+
+fn timestamps(text: &str) -> Result<Timestamps, String> {
+    match text {
+        "drop" => Ok(Timestamps::Drop),
+        "reject" => Ok(Timestamps::Reject),
+        _ => Err(format!("{text:?}: use drop or reject")),
+    }
+}
+
+fn push_status(text: &str) -> Result<PushStatus, String> {
+    match text {
+        "200" => Ok(PushStatus::Ok),
+        "202" => Ok(PushStatus::Accepted),
+        _ => Err(format!("{text:?}: use 200 or 202")),
     }
 }
 

@@ -130,6 +130,37 @@ pub(super) const KEYS: &[Key] = &[
          (all of it) or baseline (only its growth).",
     ),
     live(
+        "push.status",
+        "push.status",
+        Field::PushStatus,
+        "What a push to /metrics/job/... is answered when all is well: 200, or the 202 that old \
+         Java clients wait for.",
+    ),
+    live(
+        "push.ttl",
+        "push.ttl",
+        Field::Duration(|c| &mut c.push.ttl, Zero::Allowed),
+        "How long a group without an id lives unless it is pushed again; 0s is for ever.",
+    ),
+    live(
+        "push.temporality",
+        "push.temporality",
+        Field::Temporality,
+        "What text pushes are when they do not say: cumulative, or delta, so that each is added.",
+    ),
+    live(
+        "push.timestamps",
+        "push.timestamps",
+        Field::Timestamps,
+        "What becomes of pushed timestamps: drop them, or reject the push as the Pushgateway does.",
+    ),
+    live(
+        "push.admin_api",
+        "push.admin-api",
+        Field::Switch(|c| &mut c.push.admin_api),
+        "Whether PUT /api/v1/admin/wipe is there.",
+    ),
+    live(
         "limits.max_body",
         "limits.max-body",
         Field::Bytes(|c| &mut c.http.body_bytes, 1..=usize::MAX),
@@ -213,6 +244,12 @@ pub(super) const KEYS: &[Key] = &[
         "limits.max-instances",
         Field::Count(|c| &mut c.store.limits.instances, MAX_COUNT),
         "Live instances.",
+    ),
+    live(
+        "limits.max_groups",
+        "limits.max-groups",
+        Field::Count(|c| &mut c.store.limits.groups, MAX_COUNT),
+        "Groups without an id.",
     ),
     live(
         "limits.max_departed_instances",

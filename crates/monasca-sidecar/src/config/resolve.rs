@@ -5,7 +5,7 @@ use super::field::Wrong;
 use super::file::{self, Content, Entry, Node, Place};
 use super::keys::{self, KEYS, Key, TakesEffect};
 use super::suggest::suggest;
-use super::{Config, ConfigError, rules};
+use super::{Config, ConfigError, jobs, rules};
 use std::path::PathBuf;
 
 /// The text that a flag or a variable gave a key.
@@ -154,6 +154,8 @@ impl Problems {
         for entry in self.entries(root, "") {
             if entry.name == "rules" {
                 config.store.rules = rules::read(&entry.value, self);
+            } else if entry.name == "jobs" {
+                config.push.jobs = jobs::read(&entry.value, self);
             } else if let Some((section, name)) = entry.name.split_once('.')
                 && keys::find(&entry.name).is_some()
             {
@@ -164,7 +166,8 @@ impl Problems {
             } else if is_section(&entry.name) {
                 self.take_section(&entry.name, &entry.value, config);
             } else {
-                let names = KEYS.iter().map(|key| key.name).chain(["rules", "limits"]);
+                let names =
+                    KEYS.iter().map(|key| key.name).chain(["rules", "jobs", "limits", "push"]);
                 self.unknown(entry, "", names);
             }
         }

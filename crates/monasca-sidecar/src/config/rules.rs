@@ -192,7 +192,7 @@ fn name_glob(text: &str) -> Result<Glob, String> {
     }
 }
 
-fn glob(text: &str) -> Result<Glob, String> {
+pub(super) fn glob(text: &str) -> Result<Glob, String> {
     if text.len() > MAX_GLOB_BYTES {
         return Err(format!("a glob has at most {MAX_GLOB_BYTES} bytes"));
     }

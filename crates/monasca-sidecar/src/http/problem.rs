@@ -4,6 +4,7 @@
 //! What a client did wrong never carries its payload back beyond names.
 
 use super::answer::{self, Answer, Body, JSON, PLAIN};
+use crate::config::PushStatus;
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{ACCEPT_ENCODING, ALLOW, HeaderValue, RETRY_AFTER};
@@ -40,6 +41,12 @@ pub(crate) enum Problem {
     },
     BadSequence,
     BadKey,
+    BadGroupingKey {
+        at: String,
+        message: &'static str,
+    },
+    /// A push without a group, and nothing says that it is to be added up.
+    NotDelta,
     Decode {
         code: &'static str,
         at: String,
@@ -93,6 +100,8 @@ impl Problem {
             | Problem::BadParameter { .. }
             | Problem::BadSequence
             | Problem::BadKey
+            | Problem::BadGroupingKey { .. }
+            | Problem::NotDelta
             | Problem::Decode { .. }
             | Problem::Reload { .. } => StatusCode::BAD_REQUEST,
             Problem::Refused(refused) if refused.iter().all(|r| r.reason.is_limit()) => {
@@ -119,6 +128,8 @@ impl Problem {
             Problem::BadParameter { .. } => "bad_parameter",
             Problem::BadSequence => "bad_sequence",
             Problem::BadKey => "bad_idempotency_key",
+            Problem::BadGroupingKey { .. } => "bad_grouping_key",
+            Problem::NotDelta => "not_delta",
             Problem::Decode { code, .. } => code,
             Problem::Refused(refused) => refused_code(refused),
             Problem::KeyInFlight => "key_in_flight",
@@ -137,7 +148,8 @@ impl Problem {
                 "Idempotency-Key"
             }
             Problem::UnsupportedEncoding | Problem::BadEncoding => "Content-Encoding",
-            Problem::Decode { at, .. } => at,
+            Problem::Decode { at, .. } | Problem::BadGroupingKey { at, .. } => at,
+            Problem::NotDelta => "temporality",
             Problem::Refused(refused) => refused.first().map_or("", |first| &first.family),
             Problem::NotFound
             | Problem::MethodNotAllowed { .. }
@@ -167,6 +179,13 @@ impl Problem {
             Problem::BadParameter { message, .. } => (*message).to_owned(),
             Problem::BadSequence => "use <epoch>.<n>.<acked> with acked below n".to_owned(),
             Problem::BadKey => "use 1 to 255 visible ASCII characters".to_owned(),
+            Problem::BadGroupingKey { message, .. } => (*message).to_owned(),
+            Problem::NotDelta => {
+                "a push without /job/<job> in its path is added to what is there, which would count \
+                 the totals of a cumulative client again and again: push to /metrics/job/<job>, or \
+                 say ?temporality=delta (or push.temporality in the configuration)"
+                    .to_owned()
+            }
             Problem::Decode { message, .. } | Problem::Reload { message } => message.clone(),
             Problem::Refused(refused) => {
                 refused.first().map_or_else(String::new, |first| first.reason.to_string())
@@ -230,6 +249,22 @@ pub(crate) fn state<T: Serialize>(value: &T) -> Answer {
 /// 202: everything is applied except these.
 pub(crate) fn partly(refused: &[Refused]) -> Answer {
     answer::with_status(StatusCode::ACCEPTED, JSON, json(&PartBody { refused: listed(refused) }))
+}
+
+/// A group's push that is wholly applied: a Pushgateway's 200 with nothing, or the 202 that old
+/// clients wait for.
+pub(crate) fn pushed(status: PushStatus) -> Answer {
+    let mut answer = Answer::new(Body::Empty);
+    *answer.status_mut() = match status {
+        PushStatus::Ok => StatusCode::OK,
+        PushStatus::Accepted => StatusCode::ACCEPTED,
+    };
+    answer
+}
+
+/// A Pushgateway's 202 with nothing: a group is deleted, or was not there.
+pub(crate) fn deleted() -> Answer {
+    pushed(PushStatus::Accepted)
 }
 
 /// 202: it will be, or is already.

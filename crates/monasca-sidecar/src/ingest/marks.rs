@@ -10,18 +10,18 @@ use std::time::Duration;
 
 const PUSH_SEQUENCE: HeaderName = HeaderName::from_static("push-sequence");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// The same as `?ttl=`, for clients whose URL is fixed.
+pub(super) const PUSH_TTL: HeaderName = HeaderName::from_static("push-ttl");
 const LONGEST_KEY_BYTES: usize = 255;
 const LONGEST_EPOCH_BYTES: usize = 255;
-/// Keys of this path are apart from those of others.
-const KEY_SCOPE: &str = "/v1/ingest ";
 
 #[derive(Debug, Default)]
 pub(super) struct Marks {
     sequence: Option<OwnSequence>,
     is_final: bool,
     strict: bool,
-    ttl: Option<Duration>,
-    temporality: Option<Temporality>,
+    pub(super) ttl: Option<Duration>,
+    pub(super) temporality: Option<Temporality>,
     /// Scope and key.
     pub key: Option<String>,
 }
@@ -34,10 +34,14 @@ struct OwnSequence {
 }
 
 impl Marks {
-    pub(super) fn read(headers: &HeaderMap, query: Option<&str>) -> Result<Marks, Problem> {
+    pub(super) fn read(
+        headers: &HeaderMap,
+        query: Option<&str>,
+        path: &str,
+    ) -> Result<Marks, Problem> {
         let mut marks = Marks {
             sequence: headers.get(PUSH_SEQUENCE).map(sequence).transpose()?,
-            key: headers.get(IDEMPOTENCY_KEY).map(key).transpose()?,
+            key: headers.get(IDEMPOTENCY_KEY).map(|header| key(header, path)).transpose()?,
             ..Marks::default()
         };
         if let Some(query) = query {
@@ -102,13 +106,14 @@ fn count(text: Option<&str>) -> Option<u64> {
     text.filter(|text| text.bytes().all(|b| b.is_ascii_digit()))?.parse().ok()
 }
 
-fn key(header: &HeaderValue) -> Result<String, Problem> {
+/// Keys of one path are apart from those of others.
+fn key(header: &HeaderValue, path: &str) -> Result<String, Problem> {
     let text = header.to_str().map_err(|_| Problem::BadKey)?;
     let fits = (1..=LONGEST_KEY_BYTES).contains(&text.len());
     if !fits || !text.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(Problem::BadKey);
     }
-    Ok(format!("{KEY_SCOPE}{text}"))
+    Ok(format!("{path} {text}"))
 }
 
 #[cfg(test)]
@@ -132,7 +137,7 @@ mod tests {
 
     #[test]
     fn bad_values_of_known_parameters_are_refused_and_others_ignored() {
-        let read = |query| Marks::read(&HeaderMap::new(), Some(query));
+        let read = |query| Marks::read(&HeaderMap::new(), Some(query), "/v1/ingest");
         let marks = read("final=true&ttl=1h30m&x=y").unwrap();
         assert_eq!((marks.is_final, marks.ttl), (true, Some(Duration::from_secs(5400))));
         for bad in ["final=maybe", "strict=2", "ttl=soon", "ttl=0", "ttl=", "temporality=both"] {

@@ -54,9 +54,17 @@ impl Page {
             "Connections that could not be accepted.",
             connections.accept_failures.get(),
         );
-        let mut pushes = telemetry.pushes.sorted();
-        pushes.push(("ok", telemetry.pushes_done.get()));
-        self.by_code("pushes", "Pushes by what became of them.", &[("path", "/v1/ingest")], pushes);
+        let pushes =
+            [("/v1/ingest", &telemetry.json_pushes), ("/metrics", &telemetry.group_pushes)];
+        let points = pushes.into_iter().flat_map(|(path, pushes)| {
+            let mut counts = pushes.other.sorted();
+            counts.push(("ok", pushes.done.get()));
+            counts
+                .into_iter()
+                .map(move |(code, count)| (labels(&[("path", path), ("code", code)]), float(count)))
+        });
+        let (name, help) = ("pushes", "Pushes by what became of them.");
+        self.add((name, help), MetricType::Counter, points.collect());
         self.counter("samples", "Samples taken in.", telemetry.samples.get());
         self.codes("refusals", "Refused requests and families.", &telemetry.refusals);
         self.codes("scrapes", "Scrapes by what became of them.", &telemetry.scrapes);

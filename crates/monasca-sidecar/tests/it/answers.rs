@@ -57,7 +57,8 @@ fn unknown_paths_and_methods_are_told_apart() {
     }
     for (method, path, allow) in [
         ("GET", "/v1/ingest", "POST"),
-        ("POST", "/metrics", "GET, HEAD"),
+        ("DELETE", "/metrics", "GET, HEAD, POST, PUT"),
+        ("GET", "/metrics/job/a", "PUT, POST, DELETE"),
         ("GET", "/v1/instances/a", "DELETE"),
         ("GET", "/-/reload", "POST"),
     ] {

@@ -2,7 +2,7 @@
 
 use super::super::Config;
 use super::super::resolve::resolve_text;
-use super::{RULES_SAMPLE, WIDTH, table, text};
+use super::{JOBS_SAMPLE, RULES_SAMPLE, WIDTH, table, text};
 use std::path::{Path, PathBuf};
 
 fn docs(name: &str) -> PathBuf {
@@ -46,6 +46,30 @@ fn the_example_is_exactly_the_defaults() {
 fn the_sample_rules_of_the_example_are_valid() {
     let config = resolve_text(Path::new("sample"), RULES_SAMPLE).unwrap();
     assert_eq!(config.store.rules.len(), 4);
+}
+
+#[test]
+fn the_sample_jobs_of_the_example_are_valid() {
+    let config = resolve_text(Path::new("sample"), JOBS_SAMPLE).unwrap();
+    assert_eq!(config.push.ttl_of("nightly_dump"), Some(std::time::Duration::from_secs(26 * 3600)));
+    assert_eq!(config.push.ttl_of("web"), None);
+    assert_eq!(config.push.temporality_of("lambda"), sidecar_model::Temporality::Delta);
+    assert_eq!(config.push.temporality_of("web"), sidecar_model::Temporality::Cumulative);
+}
+
+#[test]
+fn jobs_that_match_or_set_nothing_are_told_so() {
+    for (text, expected) in [
+        ("jobs: [{ttl: 1h}]", "sample:1:8: jobs[0]: has no match: a glob for the job's name"),
+        ("jobs: [{match: a}]", "sample:1:8: jobs[0]: sets nothing: give ttl, temporality or both"),
+        ("jobs: [{match: a, ttl: soon}]", "sample:1:24: jobs[0].ttl: "),
+        ("jobs: [{match: a, temporality: both}]", "sample:1:32: jobs[0].temporality: "),
+        ("jobs: [{match: a, ttl: 1h, x: 1}]", "sample:1:28: jobs[0].x: "),
+        ("jobs: 1", "sample:1:7: jobs: must be a list"),
+    ] {
+        let errors = resolve_text(Path::new("sample"), text).unwrap_err();
+        assert!(errors[0].to_string().starts_with(expected), "{text}: {}", errors[0]);
+    }
 }
 
 #[test]

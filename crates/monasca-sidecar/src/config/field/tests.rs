@@ -38,6 +38,9 @@ fn every_key_sets_a_field_of_its_own() {
             "BOOL" => "true",
             "DURATION" => "77s",
             "SIZE" => "12345",
+            "STATUS" => "202",
+            "TEMPORALITY" => "delta",
+            "WHAT" => "reject",
             _ => "77",
         };
         let mut config = Config::default();

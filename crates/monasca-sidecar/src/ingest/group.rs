@@ -1,0 +1,133 @@
+//! Pushes in the manner of the Pushgateway: of a group, and those that are added up.
+
+use super::format::Format;
+use super::marks::{Marks, PUSH_TTL};
+use super::order::Order;
+use super::{Ingest, caught};
+use crate::config::PushSettings;
+use crate::http::{Answer, Problem, Progress, problem, query};
+use hyper::Request;
+use hyper::body::Incoming;
+use sidecar_model::Temporality;
+use sidecar_store::{GroupKey, Outcome, Replaces};
+use std::sync::Arc;
+
+impl Ingest {
+    /// `PUT` and `POST /metrics/job/<job>...`.
+    pub(crate) async fn push_group(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        key: GroupKey,
+        replaces: Replaces,
+        progress: &Progress,
+    ) -> Result<Answer, Problem> {
+        let settings = self.push.load_full();
+        let outcome = match group_order(&request, key, replaces, &settings) {
+            Ok(order) => self.receive_and_apply(request, order, progress).await,
+            Err(problem) => Err(problem),
+        };
+        self.answer_push(outcome, &settings)
+    }
+
+    /// `POST` and `PUT /metrics{/<label>/<value>}` without a job: only of deltas.
+    pub(crate) async fn accumulate(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        labels: GroupKey,
+        progress: &Progress,
+    ) -> Result<Answer, Problem> {
+        let settings = self.push.load_full();
+        let outcome = match group_order(&request, labels, Replaces::Nothing, &settings) {
+            Ok(order) if order.is_delta() => self.receive_and_apply(request, order, progress).await,
+            Ok(_) => Err(Problem::NotDelta),
+            Err(problem) => Err(problem),
+        };
+        self.answer_push(outcome, &settings)
+    }
+
+    /// `DELETE /metrics/job/<job>...`: the group is gone, or never was.
+    pub(crate) fn delete_group(
+        &self,
+        key: &GroupKey,
+        query: Option<&str>,
+    ) -> Result<Answer, Problem> {
+        let (mut erase, mut below) = (false, false);
+        for (name, value) in query::parameters(query.unwrap_or_default())? {
+            match name.as_str() {
+                "erase" => erase = query::flag("erase", &value)?,
+                "match" => below = prefix(&value)?,
+                _ => {}
+            }
+        }
+        let now = self.clock.now();
+        let deleted = caught(|| {
+            Ok(if below {
+                self.store.delete_groups_below(key, erase, now)
+            } else {
+                usize::from(self.store.delete_group(key, erase, now))
+            })
+        })?;
+        tracing::debug!(deleted, erase, "groups deleted");
+        Ok(problem::deleted())
+    }
+
+    /// `PUT /api/v1/admin/wipe`, where it is switched on.
+    pub(crate) fn wipe(&self) -> Result<Answer, Problem> {
+        if !self.push.load().admin_api {
+            return Err(Problem::NotFound);
+        }
+        self.clear()?;
+        Ok(problem::deleted())
+    }
+
+    fn answer_push(
+        &self,
+        outcome: Result<Outcome, Problem>,
+        settings: &PushSettings,
+    ) -> Result<Answer, Problem> {
+        self.count(&self.telemetry.group_pushes, &outcome);
+        let outcome = outcome?;
+        Ok(if outcome.refused.is_empty() {
+            problem::pushed(settings.status)
+        } else {
+            problem::partly(&outcome.refused)
+        })
+    }
+}
+
+fn group_order(
+    request: &Request<Incoming>,
+    key: GroupKey,
+    replaces: Replaces,
+    settings: &PushSettings,
+) -> Result<Order, Problem> {
+    let (headers, uri) = (request.headers(), request.uri());
+    let mut marks = Marks::read(headers, uri.query(), uri.path())?;
+    let job = key.labels().iter().find(|(name, _)| name == "job").map_or("", |(_, job)| job);
+    let temporality = *marks.temporality.get_or_insert_with(|| settings.temporality_of(job));
+    if let Some(header) = headers.get(PUSH_TTL) {
+        let text = header.to_str().unwrap_or_default();
+        marks.ttl = Some(marks.ttl.map_or_else(|| query::duration("Push-TTL", text), Ok)?);
+    }
+    let delta = temporality == Temporality::Delta;
+    // Of instances and deltas the decay settings speak.
+    let is_plain = !key.labels().iter().any(|(name, _)| name == "_id");
+    if is_plain && !delta {
+        marks.ttl = marks.ttl.or_else(|| settings.ttl_of(job));
+    }
+    Ok(Order {
+        format: Format::of_push(headers),
+        timestamps: settings.timestamps,
+        marks,
+        group: Some(key),
+        replaces: if delta { Replaces::Nothing } else { replaces },
+    })
+}
+
+fn prefix(value: &str) -> Result<bool, Problem> {
+    match value {
+        "prefix" => Ok(true),
+        "exact" => Ok(false),
+        _ => Err(Problem::BadParameter { name: "match", message: "use prefix or exact" }),
+    }
+}
