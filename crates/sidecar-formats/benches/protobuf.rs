@@ -1,18 +1,21 @@
 //! Decoding a push of 500 samples (workload W1), known and unknown, into a sink that does what a
-//! store must at least do: hash, compare, keep the value.
+//! store must at least do: hash, compare, keep the value. Encoding 250,000 series in pieces.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark stops at a surprise")]
 #![allow(clippy::cast_possible_truncation, reason = "lengths below 2^14")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use foldhash::fast::FixedState;
-use sidecar_formats::Timestamps;
-use sidecar_formats::protobuf::decode;
+use sidecar_formats::protobuf::{ProtobufEncoder, decode};
+use sidecar_formats::{Page, Timestamps};
 use sidecar_model::{
-    ExemplarParts, FamilyHeader, Mark, NativeHistogram, Problem, SampleParts, Sink,
+    Bound, Escaping, ExemplarParts, Exposition, Extras, FamilyExposition, FamilyHeader,
+    FamilyLayout, LabelSet, Mark, MetricType, NativeHistogram, Point, PointKind, Problem,
+    SampleParts, Sink,
 };
 use std::hash::BuildHasher;
 use std::hint::black_box;
+use std::sync::Arc;
 
 fn varint(mut value: usize, out: &mut Vec<u8>) {
     while value >= 0x80 {
@@ -214,5 +217,68 @@ fn decoding(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, decoding);
+/// 100 families of 2,500 counters, or as many series in 200 histograms a family.
+fn exposition(metric_type: MetricType, created: bool) -> Exposition {
+    let histogram = metric_type == MetricType::Histogram;
+    let points = if histogram { 200 } else { 2500 };
+    let bounds: Arc<[Bound]> = (1..=11)
+        .map(|n| if n < 11 { f64::from(n) } else { f64::INFINITY })
+        .map(|value| Bound { value, text: value.to_string().into() })
+        .collect();
+    let families = (0..100).map(|family| {
+        let points: Vec<Point> = (0..points)
+            .map(|series| {
+                let route = format!("/api/v1/resource/{series}");
+                let labels = vec![("method", "DELETE"), ("route", route.as_str()), ("code", "200")];
+                let scalar = PointKind::Scalar;
+                let kind =
+                    if histogram { PointKind::Histogram(Arc::clone(&bounds)) } else { scalar };
+                Point { labels: LabelSet::new(labels).unwrap(), kind }
+            })
+            .collect();
+        let values = points.iter().flat_map(|p| (0..p.len()).map(|n| 1e5 + n as f64)).collect();
+        let created = if created { vec![1.7e9; points.len()] } else { vec![] };
+        let layout = FamilyLayout {
+            id: family,
+            name: format!("app_bench_family_{family:03}").into(),
+            metric_type,
+            suffixed: true,
+            help: format!("Benchmark family number {family}.").into(),
+            unit: "".into(),
+            points,
+        };
+        let extras = Extras { created, ..Extras::default() };
+        FamilyExposition { layout: Arc::new(layout), values, extras }
+    });
+    Exposition { families: families.collect() }
+}
+
+fn encoding(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("protobuf_encode");
+    group.sample_size(30);
+    for (name, exposition) in [
+        ("250k_counters", exposition(MetricType::Counter, false)),
+        ("250k_counters_with_created", exposition(MetricType::Counter, true)),
+        ("20k_histograms_of_13_series", exposition(MetricType::Histogram, false)),
+    ] {
+        let mut encoder = ProtobufEncoder::new();
+        let mut piece = Vec::with_capacity(66_000);
+        group.bench_function(name, |bencher| {
+            bencher.iter_batched(
+                || exposition.clone(),
+                |exposition| {
+                    let mut page = encoder.page(exposition, Escaping::AllowUtf8);
+                    while page.write_some(1 << 16, &mut piece) {
+                        black_box(&mut piece).clear();
+                    }
+                    piece.clear();
+                },
+                criterion::BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, decoding, encoding);
 criterion_main!(benches);

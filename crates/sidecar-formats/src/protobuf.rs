@@ -3,13 +3,18 @@
 
 mod composite;
 mod decode;
+mod encode;
 mod error;
 mod fields;
 mod metric;
 mod native;
+mod points;
+mod put;
+mod render;
 mod wire;
 
 pub use decode::decode;
+pub use encode::{ProtobufEncoder, ProtobufPage};
 
 pub const CONTENT_TYPE: &str =
     "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";

@@ -9,6 +9,8 @@
 
 mod bodies;
 mod decode;
+mod encode;
+mod expositions;
 mod properties;
 mod recorder;
 mod writer;
