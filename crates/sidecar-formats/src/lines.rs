@@ -220,6 +220,23 @@ impl<'a, G: Grammar> Lines<'a, G> {
         Ok(())
     }
 
+    /// The help text of `len` bytes that stands here, its escapes resolved; goes behind its line.
+    pub(crate) fn help_with_escapes(&mut self, len: usize) -> Read<String> {
+        let end = self.at + len;
+        let mut out = String::with_capacity(len);
+        while self.at < end {
+            let start = self.at;
+            let plain = self.until(|byte| matches!(byte, b'\\' | b'\n')).len();
+            let stop = (start + plain).min(end);
+            out.push_str(self.text(start, stop)?);
+            if self.at < end {
+                self.escape(&mut out, Reason::BadHelp)?;
+            }
+        }
+        self.line();
+        Ok(out)
+    }
+
     /// The number that stands here; goes behind it.
     #[inline]
     pub(crate) fn value(&mut self) -> Read<f64> {

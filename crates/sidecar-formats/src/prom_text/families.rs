@@ -243,19 +243,8 @@ fn read_help<'a>(lines: &mut Cursor<'a>) -> Read<Cow<'a, str>> {
     if !line.contains(&b'\\') {
         return lines.text(start, end).map(Cow::Borrowed);
     }
-    let (mut out, behind) = (String::new(), lines.at);
     lines.at = start;
-    while lines.at < end {
-        let start = lines.at;
-        let plain = lines.until(|byte| matches!(byte, b'\\' | b'\n')).len();
-        let stop = (start + plain).min(end);
-        out.push_str(lines.text(start, stop)?);
-        if lines.at < end {
-            lines.escape(&mut out, Reason::BadHelp)?;
-        }
-    }
-    lines.at = behind;
-    Ok(Cow::Owned(out))
+    lines.help_with_escapes(end - start).map(Cow::Owned)
 }
 
 /// In any letter case, as Prometheus's own parser takes it.

@@ -1,6 +1,7 @@
 //! What holds for every body.
 
-use crate::bodies::{body, edited, edits};
+use crate::bodies::body;
+use crate::edits::{edited, edits};
 use crate::recorder::{Recorded, Recorder};
 use proptest::prelude::*;
 use sidecar_formats::prom_text::decode;

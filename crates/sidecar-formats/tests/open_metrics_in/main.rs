@@ -1,0 +1,12 @@
+//! The decoder of OpenMetrics 1.0: golden files, and what must hold for every body.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at a surprise")]
+
+mod bodies;
+#[path = "../prom_text_in/edits.rs"]
+mod edits;
+mod golden;
+mod properties;
+#[path = "../ingest_json/recorder.rs"]
+mod recorder;
+mod with_exemplars;
