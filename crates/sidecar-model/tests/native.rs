@@ -1,7 +1,7 @@
 //! Native histograms: adding them is adding what they observed, in any order.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at a surprise")]
-#![allow(clippy::cast_precision_loss, reason = "counts of a few observations")]
+#![allow(clippy::cast_precision_loss, clippy::float_cmp, reason = "counts of a few observations")]
 
 use proptest::prelude::*;
 use sidecar_model::{NativeHistogram, Span, SpanError};

@@ -11,6 +11,7 @@ mod bodies;
 mod decode;
 mod encode;
 mod expositions;
+mod golden;
 mod properties;
 mod recorder;
 mod writer;
