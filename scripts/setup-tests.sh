@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests need and is missing, into .cache (and, with apt, buildah and Python's venv module).
+# Installs what the tests need and is missing, into .cache (and, with apt, buildah, Go and Python's venv module).
 # For Debian 12 with Rust, Python 3 and Node; needs root only for what apt must install. Running it again is
 # fast: each part leaves a stamp that names what it was made from, and a part whose stamp fits is left alone.
 set -euo pipefail
@@ -98,21 +98,27 @@ python_parser() {
 # As root, apt drops its rights for the download and would complain about the folder.
 download_into() { (cd "$1" && apt-get download -o APT::Sandbox::User=root "$2"); }
 
-# Debian's prometheus and promtool, unpacked and not installed: so that no service starts.
-debian_prometheus() {
-    [[ -x "$cache/debian/usr/bin/promtool" && -x "$cache/debian/usr/bin/prometheus" ]] && return
+# Debian's prometheus, promtool and prometheus-pushgateway, unpacked and not installed: so that no service starts.
+debian_package() {
+    local package=$1 program=$2
+    [[ -x "$cache/debian/usr/bin/$program" ]] && return
     need dpkg "these tests unpack Debian packages"
-    say "fetching Debian's prometheus"
+    say "fetching Debian's $package"
     local download="$cache/download"
-    rm -rf "$download" "$cache/debian"
-    mkdir -p "$download"
-    # The lists are fetched only when the first try shows that they are missing or stale.
-    download_into "$download" prometheus >/dev/null 2>&1 || apt_update
-    [[ -n "$(ls -A "$download")" ]] ||
-        quietly "fetch the Debian package prometheus" download_into "$download" prometheus
-    quietly "unpack the Debian package prometheus" dpkg -x "$download"/prometheus_*.deb "$cache/debian"
     rm -rf "$download"
-    "$cache/debian/usr/bin/promtool" --version >/dev/null 2>&1 || fail "the unpacked promtool does not run"
+    mkdir -p "$download" "$cache/debian"
+    # The lists are fetched only when the first try shows that they are missing or stale.
+    download_into "$download" "$package" >/dev/null 2>&1 || apt_update
+    [[ -n "$(ls -A "$download")" ]] ||
+        quietly "fetch the Debian package $package" download_into "$download" "$package"
+    quietly "unpack the Debian package $package" dpkg -x "$download/${package}"_*.deb "$cache/debian"
+    rm -rf "$download"
+    "$cache/debian/usr/bin/$program" --version >/dev/null 2>&1 || fail "the unpacked $program does not run"
+}
+
+debian_packages() {
+    debian_package prometheus promtool
+    debian_package prometheus-pushgateway prometheus-pushgateway
 }
 
 node_packages() {
@@ -137,12 +143,15 @@ has_python_headers || apt_install python3-dev
 for tool in cc buildah curl; do
     command -v "$tool" >/dev/null || apt_install "${package_of[$tool]}"
 done
+# Go's client of Prometheus as Debian has it, and the compiler for the program that pushes with it.
+[[ -d /usr/share/gocode/src/github.com/prometheus/client_golang/prometheus/push ]] && command -v go >/dev/null ||
+    apt_install golang-go golang-github-prometheus-client-golang-dev
 
 # Most of the time goes into waiting for downloads, so the independent parts run at once. Nothing but
-# `debian_prometheus` uses apt from here on.
+# `debian_packages` uses apt from here on.
 parts=()
 python_venv agent tests/requirements-agent.txt & parts+=($!)
-debian_prometheus & parts+=($!)
+debian_packages & parts+=($!)
 node_packages & parts+=($!)
 python_venv venv tests/requirements.txt
 python_client
