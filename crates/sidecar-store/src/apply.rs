@@ -245,6 +245,7 @@ impl<'a> Apply<'a> {
         };
         let findings =
             body.write_all(catalog, &writes.scalars, &writes.groups, manner, &is_baseline);
+        self.stager.note_exemplars(&mut body, writer, &writes, stamp.sequence);
         self.store.counters.resets.add(findings.resets);
         self.store.counters.non_finite_sums.add(draft.non_finite_sums);
         self.store.counters.shared_ids.add(u64::from(findings.proved_shared));

@@ -4,6 +4,7 @@
 
 use crate::aggregate::{Accumulator, Code, of_list};
 use crate::catalog::{Catalog, Folded, NOT_MERGED, place, same_bounds};
+use crate::exemplars::{self, Newest};
 use crate::family::Family;
 use crate::group::{Group, GroupState};
 use crate::instance::{Body, Instance, Kind, State, WriterRole};
@@ -11,8 +12,8 @@ use crate::layout::{Cached, Layouts};
 use crate::settings::Settings;
 use crate::store::Store;
 use sidecar_model::{
-    ABSENT, Aggregation, Bound, Exposition, Extras, FamilyExposition, FamilyLayout, MetricType,
-    Tick, Total, is_absent,
+    ABSENT, Aggregation, Bound, Exposition, Extras, FamilyExposition, MetricType, Tick, Total,
+    is_absent,
 };
 use std::sync::Arc;
 
@@ -30,6 +31,7 @@ pub(crate) struct Collector {
     /// Values of functions that need them all: merged series, value.
     listed: Vec<(u32, f64)>,
     by_slot: Vec<SlotValue>,
+    exemplars: Newest,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -99,6 +101,7 @@ impl Collector {
         }
         self.listed.clear();
         self.by_slot.clear();
+        self.exemplars.clear();
     }
 
     fn scan(&mut self, catalog: &Catalog, instance: &Instance) {
@@ -115,6 +118,7 @@ impl Collector {
             slot: body.slot.unwrap_or(u32::MAX),
         };
         self.scan_scalars(catalog, &body, &standing);
+        body.offer_exemplars(catalog, &mut self.exemplars);
         for group in &body.groups {
             self.add_group(catalog, &body, group, &standing);
         }
@@ -328,7 +332,7 @@ impl Collector {
         let cached = self.layouts.get(family)?;
         if !cached.layout.metric_type.is_composite() {
             let values = self.scalars_of(cached);
-            return Some(exposed(&cached.layout, values));
+            return Some(self.exposed(cached, values));
         }
         let n_values = cached.layout.points.iter().map(sidecar_model::Point::len).sum();
         let mut values = Vec::with_capacity(n_values);
@@ -343,7 +347,7 @@ impl Collector {
                 }
             }
         }
-        Some(exposed(&cached.layout, values))
+        Some(self.exposed(cached, values))
     }
 
     /// Does not look at the points: there may be very many.
@@ -369,6 +373,17 @@ impl Collector {
                 merged.map(|at| self.scalars[*at as usize].result(code)).collect()
             }
         }
+    }
+
+    fn exposed(&self, cached: &Cached, values: Vec<f64>) -> FamilyExposition {
+        let mut extras = Extras::default();
+        let mut first = 0;
+        let merged = if self.exemplars.is_empty() { &[] } else { cached.merged.as_slice() };
+        for (merged, point) in merged.iter().zip(&cached.layout.points) {
+            exemplars::of_merged(&self.exemplars, *merged, first, &mut extras.exemplars);
+            first += point.len();
+        }
+        FamilyExposition { layout: Arc::clone(&cached.layout), values, extras }
     }
 
     fn list_result(&self, merged: u32, function: Aggregation) -> f64 {
@@ -446,12 +461,12 @@ impl Collector {
         let keys = found.iter().map(|v| (v.merged, v.slot)).collect();
         let layout = self.layouts.by_slot(catalog, family, keys, &settings.worker_label)?;
         let values = layout.order.iter().map(|at| found[*at as usize].value).collect();
-        Some(exposed(&layout.layout, values))
+        Some(FamilyExposition {
+            layout: Arc::clone(&layout.layout),
+            values,
+            extras: Extras::default(),
+        })
     }
-}
-
-fn exposed(layout: &Arc<FamilyLayout>, values: Vec<f64>) -> FamilyExposition {
-    FamilyExposition { layout: Arc::clone(layout), values, extras: Extras::default() }
 }
 
 /// An anonymous cumulative value counts with its running maximum while it is in company.

@@ -2,6 +2,7 @@
 //! for a push that repeats a known shape. Everything that touches shared state goes through
 //! `apply.rs` instead.
 
+use crate::exemplars::Dated;
 use crate::group::{self, Group, GroupState};
 use crate::grouping::GroupKey;
 use crate::maps::Map;
@@ -154,6 +155,8 @@ pub(crate) struct Body {
     pub(crate) group_of: Map<u32, u32>,
     /// What earlier lives under this id counted, by position; below zero for a baseline.
     pub(crate) bases: Map<u32, Total>,
+    /// The newest by position.
+    pub(crate) exemplars: Map<u32, Dated>,
     /// Sorted by family.
     pub(crate) held: Vec<Held>,
     /// Target bits to position; built when a push needs it, dropped when none did for a while.
@@ -224,6 +227,7 @@ impl Default for Body {
             groups: Vec::new(),
             group_of: Map::default(),
             bases: Map::default(),
+            exemplars: Map::default(),
             held: Vec::new(),
             by_target: None,
             start_time: None,

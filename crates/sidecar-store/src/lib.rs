@@ -10,6 +10,7 @@ mod catalog;
 mod collect;
 mod counters;
 mod draft;
+mod exemplars;
 mod facts;
 mod family;
 mod gather;

@@ -308,6 +308,10 @@ impl Body {
             })
             .collect();
         let to = |at: u32| moved.get(at as usize).copied().filter(|to| *to != u32::MAX);
+        self.exemplars = std::mem::take(&mut self.exemplars)
+            .into_iter()
+            .filter_map(|(at, exemplar)| Some((to(at)?, exemplar)))
+            .collect();
         self.start_time = self.start_time.and_then(to);
         self.watch.fell.retain_mut(|(at, _)| match to(*at) {
             Some(new) => {

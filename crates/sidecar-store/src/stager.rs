@@ -3,6 +3,7 @@
 
 mod group;
 
+use crate::exemplars::{Staged, exemplar_of};
 use crate::facts::{Facts, effective_type};
 use crate::family::type_by_rule;
 use crate::grouping::Grouping;
@@ -14,7 +15,7 @@ use crate::shape::{NO_HEADER, NO_STEP, Shape, StepRef};
 use crate::store::Store;
 pub(crate) use group::is_push_time;
 use sidecar_model::{
-    ABSENT, Aggregation, ExemplarParts, FamilyHeader, LabelSet, LabelSetError, Mark,
+    ABSENT, Aggregation, Exemplar, ExemplarParts, FamilyHeader, LabelSet, LabelSetError, Mark,
     NativeHistogram, Problem, ProblemKind, Role, SampleParts, Sink, Temporality, role_of,
 };
 use std::borrow::Cow;
@@ -57,6 +58,9 @@ pub struct Stager<'s> {
     /// The first sample that may be remembered.
     pub(crate) first: Option<StepRef>,
     last: Option<StepRef>,
+    /// The sample that was taken in last, which an exemplar behind it belongs to.
+    taken: Option<Staged>,
+    pub(crate) exemplars: Vec<(Staged, Arc<Exemplar>)>,
     /// Where the order of the body is not the one remembered.
     pub(crate) links: Vec<(StepRef, StepRef)>,
 }
@@ -141,6 +145,8 @@ impl<'s> Stager<'s> {
             scratch: Vec::new(),
             first: None,
             last: None,
+            taken: None,
+            exemplars: Vec::new(),
             links: Vec::new(),
         };
         stager.begin_group();
@@ -337,6 +343,7 @@ impl<'s> Stager<'s> {
         let Some(step) = primary.shape.find(raw_hash, raw_len, self.header) else { return false };
         let Some(found) = primary.shape.step(step).copied() else { return false };
         self.known.push((found.position, value));
+        self.taken = Some(Staged::Known(self.known.len() - 1));
         self.came(StepRef::Known(step));
         self.cursor = found.next;
         true
@@ -380,6 +387,7 @@ impl<'s> Stager<'s> {
             self.came(StepRef::New(next));
         }
         let (raw_hash, raw_len) = raw.unwrap_or((0, 0));
+        self.taken = Some(Staged::Parsed(self.parsed.len()));
         self.parsed.push(ParsedSample {
             header,
             writer,
@@ -612,6 +620,7 @@ impl Sink for Stager<'_> {
         };
         let (position, next) = (step.position, step.next);
         self.known.push((position, canonical_value(value)));
+        self.taken = Some(Staged::Known(self.known.len() - 1));
         if let Some(StepRef::New(_)) = self.last {
             self.came(StepRef::Known(self.cursor));
         } else {
@@ -626,6 +635,7 @@ impl Sink for Stager<'_> {
         sample: &mut SampleParts<'_>,
         value: f64,
     ) -> Result<(), Problem> {
+        self.taken = None;
         if self.ignores {
             return Ok(());
         }
@@ -663,7 +673,11 @@ impl Sink for Stager<'_> {
         self.stage(header, writer, raw, sample, value)
     }
 
-    fn exemplar(&mut self, _: &ExemplarParts<'_>) {}
+    fn exemplar(&mut self, exemplar: &ExemplarParts<'_>) {
+        if let (Some(sample), Some(exemplar)) = (self.taken.take(), exemplar_of(exemplar)) {
+            self.exemplars.push((sample, exemplar));
+        }
+    }
 
     fn native(&mut self, _: &mut SampleParts<'_>, _: NativeHistogram) -> Result<(), Problem> {
         Ok(())
@@ -678,6 +692,11 @@ impl Sink for Stager<'_> {
         self.parsed.truncate(mark.parsed);
         self.headers.truncate(mark.headers);
         self.links.clear();
+        self.exemplars.retain(|(sample, _)| match sample {
+            Staged::Known(at) => *at < mark.known,
+            Staged::Parsed(at) => *at < mark.parsed,
+        });
+        self.taken = None;
         self.last = None;
         self.cursor = NO_STEP;
         self.header = NO_HEADER;

@@ -132,7 +132,12 @@ impl Store {
         }
         let ttl = meta.ttl.map_or(0, duration_tenths);
         let stamp = Stamp { sequence: 0, written: tenths(now), ttl };
-        let applied = body.apply_known(&stager.known, stamp, || self.next_sequence())?;
+        let mut number = 0;
+        let applied = body.apply_known(&stager.known, stamp, || {
+            number = self.next_sequence();
+            number
+        })?;
+        body.note_known_exemplars(&stager.exemplars, &stager.known, number);
         if let (Some((_, n)), Some(pushed)) = (&mut body.sequence, meta.sequence) {
             *n = pushed.n;
         }
