@@ -92,16 +92,14 @@ impl Shown<'_> {
             Some((_, native)) => native.is_float,
             None => !classic.iter().all(|count| is_whole(*count)),
         };
-        let count_field = if is_float { histogram::COUNT_FLOAT } else { histogram::COUNT };
-        put_count(is_float, count_field, count, out);
+        put_classic_count(is_float, (histogram::COUNT, histogram::COUNT_FLOAT), count, out);
         put::double(histogram::SUM, known_or_nan(sum), out);
         // A bucket that only says the count again is none of a purely native histogram's.
         let buckets = if native.is_some() && bounds.len() == 1 { &[] } else { bounds };
         for (nth, (bound, count)) in buckets.iter().zip(classic).enumerate() {
             put::nested(histogram::BUCKET, out, |out| {
-                let is_float = !is_whole(*count);
-                let field = if is_float { bucket::COUNT_FLOAT } else { bucket::COUNT };
-                put_count(is_float, field, *count, out);
+                let fields = (bucket::COUNT, bucket::COUNT_FLOAT);
+                put_classic_count(!is_whole(*count), fields, *count, out);
                 put::double(bucket::UPPER_BOUND, bound.value, out);
                 self.exemplar(nth, bucket::EXEMPLAR, out);
             });
@@ -169,6 +167,15 @@ fn put_count(is_float: bool, field: u32, count: f64, out: &mut Vec<u8>) {
         put::double(field, count, out);
     } else {
         put::int(field, rounded(count), out);
+    }
+}
+
+/// A count that is not whole is written rounded too, for readers that know no float histograms; for
+/// the others the float goes first.
+fn put_classic_count(is_float: bool, (whole, float): (u32, u32), count: f64, out: &mut Vec<u8>) {
+    put::int(whole, rounded(count), out);
+    if is_float {
+        put::double(float, count, out);
     }
 }
 

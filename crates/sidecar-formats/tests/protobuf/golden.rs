@@ -19,10 +19,10 @@ fn outcome(body: &[u8], mut sink: Recorder) -> (String, Recorder) {
 
 fn bytes_of(path: &Path) -> Vec<u8> {
     let text = fs::read_to_string(path).unwrap();
-    let digits: String = text.lines().filter(|line| !line.starts_with('#')).collect();
-    (0..digits.len() / 2)
-        .map(|n| u8::from_str_radix(&digits[2 * n..2 * n + 2], 16).unwrap())
-        .collect()
+    let digits = text.lines().filter(|line| !line.starts_with('#')).flat_map(str::bytes);
+    let digits: Vec<u8> =
+        digits.map(|digit| char::from(digit).to_digit(16).unwrap() as u8).collect();
+    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
 fn inputs() -> Vec<PathBuf> {
