@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at a surprise")]
 
 mod bodies;
-#[allow(dead_code, reason = "shared with the encoder's tests, which use more of it")]
 #[path = "../prom_text/build.rs"]
 mod build;
 mod edits;

@@ -4,13 +4,12 @@
 use super::block::{Block, Part};
 use crate::lines::{Fault, Read, Reason};
 use crate::number::parse_f64;
-use hashbrown::HashTable;
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
 use sidecar_model::{MetricType, SampleParts};
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
 use std::hash::BuildHasher;
-use std::ops::Range;
 
 /// Whether a sample counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,20 +29,21 @@ pub(super) struct Place {
     pub(super) timestamp: Option<f64>,
 }
 
+/// Stands for a set of labels, in whatever order: two sums of hashes with random seeds. Other labels
+/// have another one but by a chance that is no one's to bring about.
+type Fingerprint = [u64; 2];
+
 /// What the open family's samples so far allow the next ones to be.
 #[derive(Debug, Default)]
 pub(super) struct Points {
     metric_type: MetricType,
-    /// The labels of every metric so far, as `write_labels` has them.
-    arena: Vec<u8>,
-    groups: HashTable<Range<usize>>,
-    hasher: foldhash::fast::RandomState,
+    hashers: [RandomState; 2],
+    metrics: HashSet<Fingerprint, RandomState>,
     /// The metric of the last sample; `None`: no sample came.
-    group: Option<Range<usize>>,
+    metric: Option<Fingerprint>,
     timestamp: Option<f64>,
-    /// Name and labels of all samples of the last metric with the last timestamp.
-    at_this_time: BTreeSet<Vec<u8>>,
-    scratch: Vec<u8>,
+    /// All samples of the last metric with the last timestamp.
+    at_this_time: HashSet<Fingerprint, RandomState>,
     histogram: Option<Histogram>,
     /// The bound of the last sample, a bucket.
     bound: f64,
@@ -66,9 +66,8 @@ struct Histogram {
 impl Points {
     pub(super) fn begin(&mut self, metric_type: MetricType) {
         self.metric_type = metric_type;
-        self.arena.clear();
-        self.groups.clear();
-        self.group = None;
+        self.metrics.clear();
+        self.metric = None;
         self.at_this_time.clear();
     }
 
@@ -93,7 +92,7 @@ impl Points {
             sample.labels.iter().find(|(name, _)| name == own).map(|(_, value)| value.as_ref())
         });
         self.check_value(place, own_value)?;
-        if self.group_of(sample, own_label, place)? == Point::Again {
+        if self.metric_of(sample, own_label, place)? == Point::Again {
             return Ok(Point::Again);
         }
         if matches!(self.metric_type, MetricType::Histogram | MetricType::GaugeHistogram) {
@@ -153,34 +152,49 @@ impl Points {
     }
 
     /// Finds the metric that the sample is of: it must be the last one, or new.
-    fn group_of(
+    fn metric_of(
         &mut self,
         sample: &SampleParts<'_>,
         own_label: Option<&str>,
         place: Place,
     ) -> Read<Point> {
-        self.scratch.clear();
         // Infos are told apart by nothing.
-        if self.metric_type != MetricType::Info {
-            write_labels(&sample.labels, own_label, &mut self.scratch);
-        }
+        let metric = if self.metric_type == MetricType::Info {
+            [0; 2]
+        } else {
+            self.fingerprint(&sample.labels, own_label)
+        };
         // To milliseconds; the sum makes -0 a 0.
         let timestamp = place.timestamp.map(|seconds| (seconds * 1000.0).trunc() + 0.0);
-        let last = self.group.clone().and_then(|group| self.arena.get(group));
-        if last == Some(self.scratch.as_slice()) {
+        if self.metric == Some(metric) {
             self.check_time(timestamp, place.at)?;
         } else {
-            self.begin_group(place.at)?;
+            self.begin_metric(metric, place.at)?;
             self.timestamp = timestamp;
         }
         if timestamp.is_none() {
             return Ok(Point::New);
         }
-        let mut series = sample.name.as_deref().unwrap_or_default().as_bytes().to_vec();
-        series.push(SEPARATOR);
-        write_labels(&sample.labels, None, &mut series);
+        let name = self.hashers.each_ref().map(|hasher| hasher.hash_one(&sample.name));
+        let series = add(name, self.fingerprint(&sample.labels, None));
         let new = self.at_this_time.insert(series);
         Ok(if new { Point::New } else { Point::Again })
+    }
+
+    /// Of the labels but `without`; an empty one is none.
+    #[inline]
+    fn fingerprint(
+        &self,
+        labels: &[(Cow<'_, str>, Cow<'_, str>)],
+        without: Option<&str>,
+    ) -> Fingerprint {
+        let counted = |(name, value): &&(Cow<'_, str>, Cow<'_, str>)| {
+            !value.is_empty() && without.is_none_or(|without| name != without)
+        };
+        labels.iter().filter(counted).fold([0; 2], |sum, label| {
+            let (name, value) = (label.0.as_ref(), label.1.as_ref());
+            add(sum, self.hashers.each_ref().map(|hasher| hasher.hash_one((name, value))))
+        })
     }
 
     /// The sample is of the same metric as the last one.
@@ -206,26 +220,24 @@ impl Points {
         Ok(())
     }
 
-    /// The metric in `scratch` is not that of the last sample.
-    fn begin_group(&mut self, at: usize) -> Read<()> {
+    /// The sample is of another metric than the last one.
+    fn begin_metric(&mut self, metric: Fingerprint, at: usize) -> Read<()> {
         self.finish()?;
-        self.at_this_time.clear();
-        let (arena, labels) = (&mut self.arena, self.scratch.as_slice());
-        let hash = self.hasher.hash_one(labels);
-        let known = self.groups.find(hash, |range| arena.get(range.clone()) == Some(labels));
-        if known.is_some() {
+        if !self.at_this_time.is_empty() {
+            self.at_this_time.clear();
+        }
+        if !self.metrics.insert(metric) {
             let reason = Reason::Syntax("the samples of a metric must stand together");
             return Fault::at(reason, at);
         }
-        let range = arena.len()..arena.len() + labels.len();
-        arena.extend_from_slice(labels);
-        let hasher = &self.hasher;
-        self.groups.insert_unique(hash, range.clone(), |range| {
-            hasher.hash_one(arena.get(range.clone()).unwrap_or_default())
-        });
-        self.group = Some(range);
+        self.metric = Some(metric);
         Ok(())
     }
+}
+
+fn add(a: Fingerprint, b: Fingerprint) -> Fingerprint {
+    let ([a, also_a], [b, also_b]) = (a, b);
+    [a.wrapping_add(b), also_a.wrapping_add(also_b)]
 }
 
 impl Histogram {
@@ -296,26 +308,4 @@ fn check_quantile(quantile: Option<&str>, at: usize) -> Read<()> {
     }
     let reason = "a quantile needs a label quantile, a number from 0 to 1";
     Fault::at(Reason::BadQuantile(reason), at)
-}
-
-/// Stands in no text.
-const SEPARATOR: u8 = 0xff;
-
-/// Appends the labels but `without` in one order and spelling; an empty one is none.
-fn write_labels(labels: &[(Cow<'_, str>, Cow<'_, str>)], without: Option<&str>, out: &mut Vec<u8>) {
-    let mut write = |(name, value): &(Cow<'_, str>, Cow<'_, str>)| {
-        if Some(name.as_ref()) != without && !value.is_empty() {
-            out.extend_from_slice(name.as_bytes());
-            out.push(SEPARATOR);
-            out.extend_from_slice(value.as_bytes());
-            out.push(SEPARATOR);
-        }
-    };
-    if labels.is_sorted_by(|a, b| a.0 <= b.0) {
-        labels.iter().for_each(write);
-    } else {
-        let mut sorted: Vec<_> = labels.iter().collect();
-        sorted.sort_by(|a, b| a.0.cmp(&b.0));
-        sorted.into_iter().for_each(&mut write);
-    }
 }
