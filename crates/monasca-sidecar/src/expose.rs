@@ -2,28 +2,30 @@
 //!
 //! Owns the warm-up, and the count of answered scrapes that the end of the process waits for.
 
+mod encoders;
 mod making;
 mod worker;
 
 use crate::clock::Clock;
 use crate::http::answer::{Body, Piece, page, with_header};
-use crate::http::negotiate::{Compression, compression};
-use crate::http::{Answer, Pages, Problem, problem};
+use crate::http::negotiate::{Accepted, compression, format};
+use crate::http::{Answer, Pages, Problem, problem, query};
 use crate::telemetry::Telemetry;
 use bytes::Bytes;
-use hyper::header::{CONTENT_ENCODING, HeaderValue};
+use hyper::header::{CONTENT_ENCODING, VARY};
 use hyper::{HeaderMap, Method};
 use making::Made;
+use sidecar_model::Exposition;
 use sidecar_store::Store;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use worker::{Queue, Worker};
+use worker::{Queue, Wanted, Worker};
 
-/// The text format's own type.
-const TEXT: HeaderValue = HeaderValue::from_static(sidecar_formats::prom_text::CONTENT_TYPE);
+/// What the answer depends on besides the path.
+const VARIES_BY: &str = "Accept, Accept-Encoding";
 
 #[derive(Debug)]
 pub(crate) struct Expose {
@@ -50,10 +52,11 @@ impl Expose {
         &self,
         method: &Method,
         headers: &HeaderMap,
+        query: Option<&str>,
     ) -> Result<Answer, Problem> {
-        let answer = self.make(method, headers).await;
+        let answer = self.make(method, headers, query).await;
         self.telemetry.scrapes.add(answer.as_ref().map_or_else(Problem::code, |_| "ok"), 1);
-        answer
+        answer.map(|answer| with_header(answer, VARY, VARIES_BY))
     }
 
     /// Returns when one more scrape than now has been answered.
@@ -69,15 +72,27 @@ impl Expose {
         self.worker.stop();
     }
 
-    async fn make(&self, method: &Method, headers: &HeaderMap) -> Result<Answer, Problem> {
+    async fn make(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        query: Option<&str>,
+    ) -> Result<Answer, Problem> {
+        let (accepted, compression) = (format(headers), compression(headers));
+        let content_type = accepted.content_type();
         if self.clock.elapsed() < self.warm_at {
-            return Ok(problem::warming_up(TEXT));
+            return Ok(problem::warming_up(content_type));
         }
+        let names = names(query)?;
+        let encoded = |answer| match compression.name() {
+            None => answer,
+            Some(name) => with_header(answer, CONTENT_ENCODING, name),
+        };
         if method == Method::HEAD {
-            return Ok(page(TEXT, Body::Empty));
+            return Ok(encoded(page(content_type, Body::Empty)));
         }
-        let compression = compression(headers);
-        let mut pieces = self.worker.ask(compression).ok_or(Problem::Busy)?;
+        let wanted = Wanted { accepted, compression, names };
+        let mut pieces = self.worker.ask(wanted).ok_or(Problem::Busy)?;
         let body = match pieces.recv().await {
             Some(Made::Whole(bytes)) => {
                 self.answered.send_modify(|n| *n += 1);
@@ -92,12 +107,24 @@ impl Expose {
             Some(Made::End) => Body::Empty,
             None => return Err(Problem::Internal),
         };
-        let answer = page(TEXT, body);
-        Ok(match compression {
-            Compression::Identity => answer,
-            Compression::Gzip => with_header(answer, CONTENT_ENCODING, "gzip"),
-        })
+        Ok(encoded(page(content_type, body)))
     }
+}
+
+/// The parameters `name[]`: families are wanted by these names alone.
+fn names(query: Option<&str>) -> Result<Vec<String>, Problem> {
+    let parameters = query::parameters(query.unwrap_or_default())?;
+    Ok(parameters.into_iter().filter(|(n, _)| n == "name[]").map(|(_, value)| value).collect())
+}
+
+/// A small page as a whole, in the client's format.
+pub(crate) fn small_page(headers: &HeaderMap, exposition: Exposition) -> Answer {
+    let accepted: Accepted = format(headers);
+    let mut bytes = Vec::new();
+    let mut made = encoders::page_once(exposition, accepted);
+    while made.write_some(usize::MAX, &mut bytes) {}
+    let answer = page(accepted.content_type(), Body::Once(Bytes::from(bytes)));
+    with_header(answer, VARY, "Accept")
 }
 
 /// A page on its way from the scrape thread to one client.

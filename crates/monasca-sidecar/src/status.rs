@@ -5,13 +5,13 @@ mod selector;
 mod views;
 
 use crate::clock::Clock;
+use crate::expose::small_page;
 use crate::http::answer::{Body, PLAIN, page};
 use crate::http::body::BodyMemory;
 use crate::http::{Answer, Problem, problem, query};
 use crate::telemetry::{self, Telemetry};
 use bytes::Bytes;
-use hyper::header::HeaderValue;
-use sidecar_formats::prom_text::{CONTENT_TYPE, TextEncoder};
+use hyper::HeaderMap;
 use sidecar_store::Store;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -61,8 +61,11 @@ impl Status {
         text(INDEX)
     }
 
-    pub(crate) async fn own_metrics(self: &Arc<Self>) -> Result<Answer, Problem> {
-        self.aside(|status| {
+    pub(crate) async fn own_metrics(
+        self: &Arc<Self>,
+        headers: HeaderMap,
+    ) -> Result<Answer, Problem> {
+        self.aside(move |status| {
             let stats = status.store.stats();
             let exposition = telemetry::page(
                 &status.telemetry,
@@ -70,9 +73,7 @@ impl Status {
                 &stats,
                 status.memory.used_bytes(),
             );
-            let mut text = Vec::new();
-            TextEncoder::new().encode(&exposition, &mut text);
-            Ok(page(HeaderValue::from_static(CONTENT_TYPE), Body::Once(Bytes::from(text))))
+            Ok(small_page(&headers, exposition))
         })
         .await
     }

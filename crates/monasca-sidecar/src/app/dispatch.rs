@@ -96,7 +96,9 @@ impl Rooms {
             Route::Groups => self.status.groups().await,
             Route::PushStatus => Ok(self.status.push_status()),
             Route::Wipe => self.ingest.wipe(),
-            Route::Scrape => self.expose.scrape(request.method(), request.headers()).await,
+            Route::Scrape => {
+                self.expose.scrape(request.method(), request.headers(), request.uri().query()).await
+            }
             Route::Clear => self.ingest.clear(),
             Route::Goodbye { id } => self.ingest.goodbye(&id, request.uri().query()),
             Route::Families => self.status.families().await,
@@ -104,7 +106,7 @@ impl Rooms {
             Route::Series => self.status.series(request.uri().query()).await,
             Route::Healthy => Ok(self.status.healthy()),
             Route::Ready => Ok(self.status.ready()),
-            Route::OwnMetrics => self.status.own_metrics().await,
+            Route::OwnMetrics => self.status.own_metrics(request.headers().clone()).await,
             Route::Reload => self.reload.run().await,
             Route::Index => Ok(self.status.index()),
         }

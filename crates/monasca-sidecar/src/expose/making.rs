@@ -6,17 +6,19 @@ use crate::telemetry::Telemetry;
 use bytes::Bytes;
 use flate2::{Compress, FlushCompress, Status};
 use sidecar_formats::Page;
-use sidecar_formats::prom_text::TextPage;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective;
+use zstd::zstd_safe::{CCtx, CParameter, InBuffer, OutBuffer};
 
 /// A piece is sent when it has so many bytes.
 const PIECE_BYTES: usize = 256 * 1024;
 /// The line that makes a piece large enough goes beyond it.
 const PIECE_SLACK_BYTES: usize = 2 * 1024;
 const GZIP_LEVEL: u32 = 1;
+const ZSTD_LEVEL: i32 = 1;
 /// Room that the compressor gets at a time.
-const GZIP_ROOM_BYTES: usize = 32 * 1024;
+const ROOM_BYTES: usize = 32 * 1024;
 
 /// What the scrape thread sends.
 #[derive(Debug)]
@@ -37,9 +39,9 @@ pub(super) enum Step {
 }
 
 pub(super) struct Making {
-    page: TextPage,
+    page: Box<dyn Page>,
     text: Vec<u8>,
-    gzip: Option<Gzip>,
+    compressor: Option<Compressor>,
     pieces: mpsc::Sender<Made>,
     begun: bool,
     /// The last piece is sent, the end is not.
@@ -47,26 +49,32 @@ pub(super) struct Making {
     spent: Duration,
 }
 
-struct Gzip {
-    compress: Compress,
+struct Compressor {
+    coder: Coder,
     out: Vec<u8>,
+}
+
+enum Coder {
+    Gzip(Compress),
+    Zstd(CCtx<'static>),
 }
 
 impl Making {
     pub(super) fn new(
-        page: TextPage,
+        page: Box<dyn Page>,
         compression: Compression,
         pieces: mpsc::Sender<Made>,
         spent: Duration,
     ) -> Making {
-        let gzip = match compression {
+        let coder = match compression {
             Compression::Identity => None,
-            Compression::Gzip => Some(Gzip {
-                compress: Compress::new_gzip(flate2::Compression::new(GZIP_LEVEL), 15),
-                out: Vec::new(),
-            }),
+            Compression::Gzip => {
+                Some(Coder::Gzip(Compress::new_gzip(flate2::Compression::new(GZIP_LEVEL), 15)))
+            }
+            Compression::Zstd => Some(Coder::Zstd(zstd_coder())),
         };
-        Making { page, text: Vec::new(), gzip, pieces, begun: false, ended: false, spent }
+        let compressor = coder.map(|coder| Compressor { coder, out: Vec::new() });
+        Making { page, text: Vec::new(), compressor, pieces, begun: false, ended: false, spent }
     }
 
     /// Makes and sends one piece.
@@ -110,32 +118,62 @@ impl Making {
         }
         loop {
             let last = !self.page.write_some(PIECE_BYTES, &mut self.text);
-            let Some(gzip) = &mut self.gzip else {
+            let Some(compressor) = &mut self.compressor else {
                 return (Bytes::from(std::mem::take(&mut self.text)), last);
             };
-            gzip.compress(&self.text, last);
+            compressor.compress(&self.text, last);
             self.text.clear();
-            if last || gzip.out.len() >= PIECE_BYTES {
-                return (Bytes::from(std::mem::take(&mut gzip.out)), last);
+            if last || compressor.out.len() >= PIECE_BYTES {
+                return (Bytes::from(std::mem::take(&mut compressor.out)), last);
             }
         }
     }
 }
 
-impl Gzip {
-    fn compress(&mut self, mut input: &[u8], last: bool) {
-        let flush = if last { FlushCompress::Finish } else { FlushCompress::None };
-        loop {
-            self.out.reserve(GZIP_ROOM_BYTES);
-            let before = self.compress.total_in();
-            let status = self.compress.compress_vec(input, &mut self.out, flush);
-            let read = usize::try_from(self.compress.total_in() - before).unwrap_or(usize::MAX);
-            input = input.get(read..).unwrap_or_default();
-            match status {
-                Ok(Status::StreamEnd) | Err(_) => return,
-                Ok(Status::Ok | Status::BufError) if input.is_empty() && !last => return,
-                Ok(Status::Ok | Status::BufError) => {}
-            }
+impl Compressor {
+    fn compress(&mut self, input: &[u8], last: bool) {
+        match &mut self.coder {
+            Coder::Gzip(compress) => gzip(compress, input, last, &mut self.out),
+            Coder::Zstd(context) => zstd(context, input, last, &mut self.out),
+        }
+    }
+}
+
+fn gzip(compress: &mut Compress, mut input: &[u8], last: bool, out: &mut Vec<u8>) {
+    let flush = if last { FlushCompress::Finish } else { FlushCompress::None };
+    loop {
+        out.reserve(ROOM_BYTES);
+        let before = compress.total_in();
+        let status = compress.compress_vec(input, out, flush);
+        let read = usize::try_from(compress.total_in() - before).unwrap_or(usize::MAX);
+        input = input.get(read..).unwrap_or_default();
+        match status {
+            Ok(Status::StreamEnd) | Err(_) => return,
+            Ok(Status::Ok | Status::BufError) if input.is_empty() && !last => return,
+            Ok(Status::Ok | Status::BufError) => {}
+        }
+    }
+}
+
+fn zstd_coder() -> CCtx<'static> {
+    let mut context = CCtx::create();
+    // The level is one that there is; and any level will do.
+    context.set_parameter(CParameter::CompressionLevel(ZSTD_LEVEL)).unwrap_or_default();
+    context
+}
+
+fn zstd(context: &mut CCtx<'_>, input: &[u8], last: bool, out: &mut Vec<u8>) {
+    let mut input = InBuffer::around(input);
+    let end = if last { ZSTD_EndDirective::ZSTD_e_end } else { ZSTD_EndDirective::ZSTD_e_continue };
+    loop {
+        out.reserve(ROOM_BYTES);
+        let begin = out.len();
+        let mut output = OutBuffer::around_pos(out, begin);
+        match context.compress_stream2(&mut output, &mut input, end) {
+            Ok(0) if last => return,
+            Ok(_) if !last && input.pos() == input.src.len() => return,
+            Ok(_) => {}
+            Err(_) => return,
         }
     }
 }

@@ -3,12 +3,14 @@
 //! One thread of lower priority, so that pushes go first. It never waits for a slow client: a page
 //! whose pieces are not taken rests while others go on.
 
+use super::encoders::{Encoders, only, page_once};
 use super::making::{Made, Making, Step};
 use crate::clock::Clock;
-use crate::http::negotiate::Compression;
+use crate::http::negotiate::{Accepted, Compression};
 use crate::telemetry::Telemetry;
 use parking_lot::{Condvar, Mutex};
-use sidecar_formats::prom_text::TextEncoder;
+use sidecar_formats::Page;
+use sidecar_model::Exposition;
 use sidecar_store::Store;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -46,10 +48,19 @@ struct State {
     stopping: bool,
 }
 
+/// Which page is wanted.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) accepted: Accepted,
+    pub(super) compression: Compression,
+    /// Only the families that print one of these names; none: all.
+    pub(super) names: Vec<String>,
+}
+
 /// A page that somebody waits for.
 #[derive(Debug)]
 struct Asked {
-    compression: Compression,
+    wanted: Wanted,
     pieces: mpsc::Sender<Made>,
 }
 
@@ -81,14 +92,14 @@ impl Worker {
     }
 
     /// A page's pieces to come; `None`: too many at once.
-    pub(super) fn ask(&self, compression: Compression) -> Option<mpsc::Receiver<Made>> {
+    pub(super) fn ask(&self, wanted: Wanted) -> Option<mpsc::Receiver<Made>> {
         let (pieces, receiver) = mpsc::channel(PIECES);
         let mut state = self.queue.state.lock();
         if state.pages >= PAGES || state.stopping {
             return None;
         }
         state.pages += 1;
-        state.asked.push(Asked { compression, pieces });
+        state.asked.push(Asked { wanted, pieces });
         drop(state);
         self.queue.changed.notify_one();
         Some(receiver)
@@ -120,16 +131,16 @@ struct Bench {
 
 impl Bench {
     fn run(&self) {
-        let mut encoder = TextEncoder::default();
+        let mut encoders = Encoders::default();
         let mut pages: Vec<Making> = Vec::new();
         let mut resting = true;
         while let Some(asked) = self.next(resting) {
             let before = pages.len() + asked.len();
-            let turn = AssertUnwindSafe(|| self.turn(asked, &mut pages, &mut encoder));
+            let turn = AssertUnwindSafe(|| self.turn(asked, &mut pages, &mut encoders));
             resting = catch_unwind(turn).unwrap_or_else(|_| {
                 // Whoever waited is told by the closed channels.
                 pages.clear();
-                encoder = TextEncoder::default();
+                encoders = Encoders::default();
                 true
             });
             let done = before.saturating_sub(pages.len());
@@ -152,16 +163,17 @@ impl Bench {
 
     /// One piece for each page; whether all rest. Pages asked for at the same moment share one
     /// collect.
-    fn turn(&self, asked: Vec<Asked>, pages: &mut Vec<Making>, encoder: &mut TextEncoder) -> bool {
+    fn turn(&self, asked: Vec<Asked>, pages: &mut Vec<Making>, encoders: &mut Encoders) -> bool {
         let count = asked.len();
         if count > 0 {
             let begun = self.clock.elapsed();
             let exposition = self.store.collect(self.clock.now());
             let spent = self.clock.elapsed().saturating_sub(begun);
-            for (Asked { compression, pieces }, exposition) in
+            for (Asked { wanted, pieces }, exposition) in
                 asked.into_iter().zip(std::iter::repeat_n(exposition, count))
             {
-                pages.push(Making::new(encoder.page(exposition), compression, pieces, spent));
+                let page = page(&wanted, exposition, encoders);
+                pages.push(Making::new(page, wanted.compression, pieces, spent));
             }
         }
         let mut resting = true;
@@ -175,4 +187,13 @@ impl Bench {
         });
         resting
     }
+}
+
+/// A page of some families does not touch what is kept for the page of all.
+fn page(wanted: &Wanted, exposition: Exposition, encoders: &mut Encoders) -> Box<dyn Page> {
+    if wanted.names.is_empty() {
+        return encoders.page(exposition, wanted.accepted);
+    }
+    let exposition = only(exposition, &wanted.names, wanted.accepted.escaping());
+    page_once(exposition, wanted.accepted)
 }

@@ -62,7 +62,7 @@ fn built(id: u64, of: &Parts) -> Builder {
     builder
 }
 
-pub(crate) fn any_exposition() -> impl Strategy<Value = Exposition> {
+fn any_exposition() -> impl Strategy<Value = Exposition> {
     prop::collection::vec(one_family(), 0..5).prop_map(|families| {
         // Names are unique, as in a store, and in order.
         let families: BTreeMap<String, _> =
