@@ -10,6 +10,7 @@ use crate::instance::{
     repeated, tenths,
 };
 use crate::outcome::{Outcome, PushMeta, Reason, Refused};
+use crate::place::Writes;
 use crate::settings::{Settings, UnknownPast};
 use crate::stager::{ACCUMULATOR, Stager};
 use crate::store::Store;
@@ -245,23 +246,15 @@ impl<'a> Apply<'a> {
         };
         let findings =
             body.write_all(catalog, &writes.scalars, &writes.groups, manner, &is_baseline);
+        if instance.role == WriterRole::Identified && past != Past::Baseline {
+            self.date_merged(&body, &writes);
+        }
         self.stager.note_exemplars(&mut body, writer, &writes, stamp.sequence);
         self.store.counters.resets.add(findings.resets);
         self.store.counters.non_finite_sums.add(draft.non_finite_sums);
         self.store.counters.shared_ids.add(u64::from(findings.proved_shared));
-        body.heard = body.heard.max(self.now);
-        body.ttl = self.meta.ttl;
-        if writer == 0 {
-            body.note_times(self.meta.times);
-            if body.key.is_none() && !self.stager.is_delta() {
-                body.key = self.meta.group.cloned();
-            }
-        }
-        body.ended = false;
-        body.gauge_due = Tick::default();
-        if let Some(sequence) = self.meta.sequence {
-            body.sequence = Some((sequence.epoch.into(), sequence.n));
-        }
+        self.write_natives(&mut body, writer, draft, instance.role, past);
+        self.note_push(&mut body, writer);
         if writer == 0 && instance.role != WriterRole::Accumulator {
             self.remember(&mut body, &writes);
         }
@@ -279,6 +272,40 @@ impl<'a> Apply<'a> {
             if self.meta.sequence.is_some() {
                 self.store.fold_instance(self.catalog, instance, self.now);
             }
+        }
+    }
+
+    /// What the writer's state tells of its latest push.
+    fn note_push(&self, body: &mut Body, writer: u32) {
+        body.heard = body.heard.max(self.now);
+        body.ttl = self.meta.ttl;
+        if writer == 0 {
+            body.note_times(self.meta.times);
+            if body.key.is_none() && !self.stager.is_delta() {
+                body.key = self.meta.group.cloned();
+            }
+        }
+        body.ended = false;
+        body.gauge_due = Tick::default();
+        if let Some(sequence) = self.meta.sequence {
+            body.sequence = Some((sequence.epoch.into(), sequence.n));
+        }
+    }
+
+    /// A merged series whose first contribution this push brought began to count when that did.
+    fn date_merged(&mut self, body: &Body, writes: &Writes) {
+        for (position, value) in &writes.scalars {
+            let target = body.targets[*position as usize];
+            if target.kind() != Kind::Created || target.index() < writes.first_new {
+                continue;
+            }
+            let dated = body.targets[target.index() as usize];
+            let series = match dated.kind() {
+                Kind::Part => body.groups[dated.index() as usize].series,
+                Kind::Cumulative => dated.index(),
+                Kind::Gauge | Kind::Created => continue,
+            };
+            self.catalog.date(series, *value);
         }
     }
 

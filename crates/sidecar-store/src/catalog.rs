@@ -8,7 +8,7 @@ use crate::maps::{Map, Seed};
 use crate::outcome::Reason;
 use crate::settings::Settings;
 use hashbrown::HashTable;
-use sidecar_model::{Bound, LabelSet, MetricType, Tick, Total};
+use sidecar_model::{ABSENT, Bound, LabelSet, MetricType, NativeHistogram, Tick, Total, is_absent};
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -52,6 +52,9 @@ pub(crate) struct Merged {
     pub(crate) identified: u32,
     /// Of a histogram or summary: all bounds that contributors have.
     pub(crate) bounds: Option<Arc<[Bound]>>,
+    /// When its first contribution of an instance began to count, in Unix seconds; `ABSENT`: not
+    /// known. It does not change until the merged series starts at zero.
+    pub(crate) created: f64,
 }
 
 /// What forgotten instances have counted in one series.
@@ -88,6 +91,8 @@ pub(crate) struct Catalog {
     pub(crate) merged: Vec<Merged>,
     free_merged: Vec<u32>,
     pub(crate) folded: Map<u32, Folded>,
+    /// The native part of what is in `folded`, unless somebody had none.
+    pub(crate) folded_natives: Map<u32, NativeHistogram>,
     pub(crate) forgotten: Map<Box<str>, ForgottenId>,
     taken_slots: BTreeSet<u32>,
     next_wish: u64,
@@ -113,6 +118,7 @@ impl Catalog {
             merged: Vec::new(),
             free_merged: Vec::new(),
             folded: Map::with_hasher(seed.clone()),
+            folded_natives: Map::with_hasher(seed.clone()),
             forgotten: Map::with_hasher(seed.clone()),
             taken_slots: BTreeSet::new(),
             next_wish: 0,
@@ -254,6 +260,7 @@ impl Catalog {
         for series in family.series.iter().copied().collect::<Vec<_>>() {
             self.unmerge(series);
             self.series[series as usize].family = NO_FAMILY;
+            self.folded_natives.remove(&series);
             if self.folded.remove(&series).is_some() {
                 self.unref(series);
             } else {
@@ -409,6 +416,19 @@ impl Catalog {
         }
     }
 
+    /// Adds to the native part of the series' departed total, which `had` a part before.
+    pub(crate) fn fold_native(&mut self, series: u32, had: bool, share: Option<NativeHistogram>) {
+        match (share, self.folded_natives.get_mut(&series)) {
+            (Some(share), Some(total)) => share.merge_into(total),
+            (Some(share), None) if !had => {
+                self.folded_natives.insert(series, share);
+            }
+            (Some(_) | None, _) => {
+                self.folded_natives.remove(&series);
+            }
+        }
+    }
+
     /// Notes a write for the retain pass.
     pub(crate) fn mark_written(&mut self, series: u32, written: u32) {
         if let Some(entry) = self.series.get_mut(series as usize) {
@@ -417,6 +437,7 @@ impl Catalog {
     }
 
     pub(crate) fn remove_folded(&mut self, series: u32) {
+        self.folded_natives.remove(&series);
         if self.folded.remove(&series).is_some() {
             self.drop_ref(series, WriterRole::Identified);
         }
@@ -476,7 +497,8 @@ impl Catalog {
 
     fn add_merged(&mut self, family: u32, labels: LabelSet) -> u32 {
         let hash = self.seed.hash_one(labels.as_bytes());
-        let entry = Merged { family, labels, series: 0, identified: 0, bounds: None };
+        let entry =
+            Merged { family, labels, series: 0, identified: 0, bounds: None, created: ABSENT };
         let id = match self.free_merged.pop() {
             Some(id) => {
                 self.merged[id as usize] = entry;
@@ -520,6 +542,7 @@ impl Catalog {
         merged.labels = LabelSet::empty();
         merged.bounds = None;
         merged.identified = 0;
+        merged.created = ABSENT;
         self.free_merged.push(id);
         self.touch(family);
     }
@@ -540,6 +563,29 @@ impl Catalog {
             self.touch(family);
         }
         Arc::clone(bounds)
+    }
+
+    /// The series' merged one began to count then.
+    pub(crate) fn date(&mut self, series: u32, created: f64) {
+        if let Some(merged) = self.merged_mut(series)
+            && merged.identified == 1
+            && is_absent(merged.created)
+        {
+            merged.created = created;
+            let family = merged.family;
+            self.touch(family);
+        }
+    }
+
+    /// The merged series starts at zero: when it begins to count is not known.
+    pub(crate) fn undate(&mut self, merged: u32) {
+        if let Some(entry) = self.merged.get_mut(merged as usize)
+            && !is_absent(entry.created)
+        {
+            entry.created = ABSENT;
+            let family = entry.family;
+            self.touch(family);
+        }
     }
 
     /// The bounds that contributors had so far are no longer exposed.
@@ -620,7 +666,7 @@ pub(crate) fn spread_parts(from: &Arc<[Bound]>, parts: &[f64], to: &Arc<[Bound]>
     if same_bounds(from, to) {
         return parts.to_vec();
     }
-    let mut out = vec![sidecar_model::ABSENT; to.len() + 2];
+    let mut out = vec![ABSENT; to.len() + 2];
     for (at, part) in parts.iter().enumerate() {
         if let Some(out) = place(from, at, to).and_then(|place| out.get_mut(place)) {
             *out = *part;

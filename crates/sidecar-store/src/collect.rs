@@ -9,11 +9,13 @@ use crate::family::Family;
 use crate::group::{Group, GroupState};
 use crate::instance::{Body, Instance, Kind, State, WriterRole};
 use crate::layout::{Cached, Layouts};
+use crate::maps::Map;
+use crate::natives::NativeSum;
 use crate::settings::Settings;
 use crate::store::Store;
 use sidecar_model::{
-    ABSENT, Aggregation, Bound, Exposition, Extras, FamilyExposition, MetricType, Tick, Total,
-    is_absent,
+    ABSENT, Aggregation, Bound, Exposition, Extras, FamilyExposition, MetricType, NativeHistogram,
+    Tick, Total, is_absent,
 };
 use std::sync::Arc;
 
@@ -32,6 +34,10 @@ pub(crate) struct Collector {
     listed: Vec<(u32, f64)>,
     by_slot: Vec<SlotValue>,
     exemplars: Newest,
+    /// By merged series.
+    natives: Map<u32, NativeSum>,
+    /// Of writers that are shown as they come: by merged series when it began to count.
+    created: Map<u32, f64>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -102,6 +108,8 @@ impl Collector {
         self.listed.clear();
         self.by_slot.clear();
         self.exemplars.clear();
+        self.created.clear();
+        self.natives.clear();
     }
 
     fn scan(&mut self, catalog: &Catalog, instance: &Instance) {
@@ -119,6 +127,9 @@ impl Collector {
         };
         self.scan_scalars(catalog, &body, &standing);
         body.offer_exemplars(catalog, &mut self.exemplars);
+        if standing.role.shows_as_it_comes() {
+            self.scan_created(catalog, &body);
+        }
         for group in &body.groups {
             self.add_group(catalog, &body, group, &standing);
         }
@@ -187,6 +198,25 @@ impl Collector {
         self.scan_bases(catalog, body, standing);
     }
 
+    fn scan_created(&mut self, catalog: &Catalog, body: &Body) {
+        for (at, target) in body.targets.iter().enumerate() {
+            if target.kind() != Kind::Created {
+                continue;
+            }
+            let dated = body.targets[target.index() as usize];
+            let series = match dated.kind() {
+                Kind::Part => body.groups[dated.index() as usize].series,
+                Kind::Cumulative => dated.index(),
+                Kind::Gauge | Kind::Created => continue,
+            };
+            if let Some(merged) = catalog.merged_id(series)
+                && catalog.merged[merged as usize].identified == 0
+            {
+                self.created.insert(merged, body.values[at]);
+            }
+        }
+    }
+
     fn scan_bases(&mut self, catalog: &Catalog, body: &Body, standing: &Standing) {
         for (position, base) in &body.bases {
             let target = body.targets[*position as usize];
@@ -251,11 +281,26 @@ impl Collector {
         }
         let range = group.range();
         let present = |part: usize| u32::from(!is_absent(values[range.start + part]));
+        if let Some(native) = body.natives.get(&group.series)
+            && group.state == GroupState::Live
+            && let Some(share) = native.share(standing.counts_bases(code))
+        {
+            self.add_native(merged, &share);
+        }
         let counted = &mut self.composites[merged as usize];
         counted.contributors += 1;
         counted.live += u32::from(standing.live && group.state == GroupState::Live);
         counted.sums += present(group.sum_at());
         counted.counts += present(group.count_at());
+    }
+
+    fn add_native(&mut self, merged: u32, share: &NativeHistogram) {
+        match self.natives.get_mut(&merged) {
+            Some(sum) => sum.add(share),
+            None => {
+                self.natives.insert(merged, NativeSum::of(share.clone()));
+            }
+        }
     }
 
     /// A quantile is there when its one contributor says it.
@@ -276,6 +321,9 @@ impl Collector {
                 Folded::Scalar(total) => self.sums[merged as usize].join_total(*total),
                 Folded::Composite { bounds, parts } => {
                     self.add_folded_composite(catalog, merged, bounds, parts);
+                    if let Some(native) = catalog.folded_natives.get(series) {
+                        self.add_native(merged, native);
+                    }
                 }
             }
         }
@@ -376,14 +424,44 @@ impl Collector {
     }
 
     fn exposed(&self, cached: &Cached, values: Vec<f64>) -> FamilyExposition {
-        let mut extras = Extras::default();
+        let mut extras = Extras { created: self.created_of(cached), ..Extras::default() };
         let mut first = 0;
         let merged = if self.exemplars.is_empty() { &[] } else { cached.merged.as_slice() };
         for (merged, point) in merged.iter().zip(&cached.layout.points) {
             exemplars::of_merged(&self.exemplars, *merged, first, &mut extras.exemplars);
             first += point.len();
         }
+        self.natives_of(cached, &mut extras.natives);
         FamilyExposition { layout: Arc::clone(&cached.layout), values, extras }
+    }
+
+    /// Native histograms to which every contributor has added.
+    fn natives_of(&self, cached: &Cached, natives: &mut Vec<(u32, Arc<NativeHistogram>)>) {
+        if self.natives.is_empty() || !cached.layout.metric_type.is_composite() {
+            return;
+        }
+        for (at, merged) in cached.merged.iter().enumerate() {
+            let contributors = self.composites.get(*merged as usize).map_or(0, |c| c.contributors);
+            if let Some(sum) = self.natives.get(merged)
+                && sum.contributors == contributors
+                && let Ok(at) = u32::try_from(at)
+            {
+                natives.push((at, Arc::new(sum.total.clone())));
+            }
+        }
+    }
+
+    fn created_of(&self, cached: &Cached) -> Vec<f64> {
+        let mut created = cached.created.clone();
+        if self.created.is_empty() || !cached.layout.metric_type.is_cumulative() {
+            return created;
+        }
+        for (at, merged) in cached.merged.iter().enumerate() {
+            let Some(shown) = self.created.get(merged) else { continue };
+            created.resize(cached.merged.len(), ABSENT);
+            created[at] = *shown;
+        }
+        created
     }
 
     fn list_result(&self, merged: u32, function: Aggregation) -> f64 {

@@ -6,6 +6,7 @@ use crate::exemplars::Dated;
 use crate::group::{self, Group, GroupState};
 use crate::grouping::GroupKey;
 use crate::maps::Map;
+use crate::natives::Native;
 use crate::shape::{Shape, StepRef};
 use hashbrown::HashTable;
 use parking_lot::Mutex;
@@ -155,6 +156,8 @@ pub(crate) struct Body {
     pub(crate) group_of: Map<u32, u32>,
     /// What earlier lives under this id counted, by position; below zero for a baseline.
     pub(crate) bases: Map<u32, Total>,
+    /// By series of a live group.
+    pub(crate) natives: Map<u32, Native>,
     /// The newest by position.
     pub(crate) exemplars: Map<u32, Dated>,
     /// Sorted by family.
@@ -227,6 +230,7 @@ impl Default for Body {
             groups: Vec::new(),
             group_of: Map::default(),
             bases: Map::default(),
+            natives: Map::default(),
             exemplars: Map::default(),
             held: Vec::new(),
             by_target: None,

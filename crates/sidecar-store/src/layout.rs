@@ -5,7 +5,7 @@ use crate::aggregate::Code;
 use crate::catalog::{Catalog, NO_FAMILY};
 use crate::family::Family;
 use crate::maps::Map;
-use sidecar_model::{Aggregation, FamilyLayout, MetricType, Point, PointKind};
+use sidecar_model::{Aggregation, FamilyLayout, MetricType, Point, PointKind, is_absent};
 use std::sync::Arc;
 
 #[derive(Debug, Default)]
@@ -31,6 +31,8 @@ pub(crate) struct Cached {
     /// Merged series in the layout's order.
     pub(crate) merged: Vec<u32>,
     pub(crate) function: Aggregation,
+    /// When each merged series began to count; empty: of none is it known.
+    pub(crate) created: Vec<f64>,
     /// For `all`: the last layout by instance.
     pub(crate) by_slot: Option<BySlot>,
 }
@@ -81,7 +83,11 @@ impl Layouts {
         }
         let points = merged.iter().map(|at| point(catalog, family, *at)).collect();
         let layout = self.layout_of(family, points);
-        let cached = Cached { version: family.version, layout, merged, function, by_slot: None };
+        let dated = merged.iter().any(|at| !is_absent(catalog.merged[*at as usize].created));
+        let created = merged.iter().filter(|_| dated);
+        let created = created.map(|at| catalog.merged[*at as usize].created).collect();
+        let version = family.version;
+        let cached = Cached { version, layout, merged, function, created, by_slot: None };
         self.cached.insert(id, cached);
     }
 

@@ -23,6 +23,7 @@ mod keys;
 mod layout;
 mod lifecycle;
 mod maps;
+mod natives;
 mod outcome;
 mod place;
 mod reload;

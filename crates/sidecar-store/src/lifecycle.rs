@@ -63,7 +63,13 @@ impl Store {
             return;
         }
         for (series, share) in body.shares() {
+            let had = catalog.folded.contains_key(&series);
+            let is_composite = matches!(share, Folded::Composite { .. });
             catalog.fold(series, share, now);
+            if is_composite {
+                let native = body.natives.get(&series).and_then(|native| native.share(true));
+                catalog.fold_native(series, had, native);
+            }
         }
         self.forget_values(catalog, instance, body, now);
     }
@@ -111,10 +117,15 @@ impl Store {
         for series in folded {
             catalog.remove_folded(series);
         }
+        for id in merged {
+            catalog.undate(*id);
+        }
         let mut instances = self.all_instances();
         instances.push(Arc::clone(&self.accumulator));
         for instance in instances {
-            instance.body.lock().make_baseline(|series| is_hit(catalog, series));
+            let mut body = instance.body.lock();
+            body.make_baseline(|series| is_hit(catalog, series));
+            body.cut_natives(|series| is_hit(catalog, series));
         }
     }
 
@@ -362,6 +373,7 @@ impl Body {
                 self.group_of.insert(group.series, u32::try_from(at).unwrap_or(u32::MAX));
             }
         }
+        self.natives.retain(|series, _| self.group_of.contains_key(series));
         new_group
     }
 

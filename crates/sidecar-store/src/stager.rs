@@ -9,6 +9,7 @@ use crate::family::type_by_rule;
 use crate::grouping::Grouping;
 use crate::instance::{Instance, State};
 use crate::maps::Map;
+use crate::natives::StagedNative;
 use crate::outcome::{PushMeta, PushTimes};
 use crate::settings::Settings;
 use crate::shape::{NO_HEADER, NO_STEP, Shape, StepRef};
@@ -61,6 +62,7 @@ pub struct Stager<'s> {
     /// The sample that was taken in last, which an exemplar behind it belongs to.
     taken: Option<Staged>,
     pub(crate) exemplars: Vec<(Staged, Arc<Exemplar>)>,
+    pub(crate) natives: Vec<StagedNative>,
     /// Where the order of the body is not the one remembered.
     pub(crate) links: Vec<(StepRef, StepRef)>,
 }
@@ -147,6 +149,7 @@ impl<'s> Stager<'s> {
             last: None,
             taken: None,
             exemplars: Vec::new(),
+            natives: Vec::new(),
             links: Vec::new(),
         };
         stager.begin_group();
@@ -165,6 +168,10 @@ impl<'s> Stager<'s> {
 
     pub(crate) fn labels_of(&self, sample: &ParsedSample) -> &[u8] {
         self.arena.get(range(sample.labels)).unwrap_or_default()
+    }
+
+    pub(crate) fn native_labels(&self, native: &StagedNative) -> &[u8] {
+        self.arena.get(range(native.labels)).unwrap_or_default()
     }
 
     pub(crate) fn bound_text_of(&self, sample: &ParsedSample) -> &str {
@@ -679,7 +686,20 @@ impl Sink for Stager<'_> {
         }
     }
 
-    fn native(&mut self, _: &mut SampleParts<'_>, _: NativeHistogram) -> Result<(), Problem> {
+    fn native(
+        &mut self,
+        sample: &mut SampleParts<'_>,
+        histogram: NativeHistogram,
+    ) -> Result<(), Problem> {
+        let is_delta = |header: &StagedHeader| header.facts.temporality == Temporality::Delta;
+        let Some(header) = self.open_header().filter(|_| !self.ignores) else { return Ok(()) };
+        if self.headers.get(header as usize).is_none_or(is_delta) {
+            return Ok(());
+        }
+        let whole = |kind| Problem { kind, label: None };
+        let writer = self.writer(sample).map_err(whole)?;
+        let labels = self.canonical(writer, Role::Count, sample)?;
+        self.natives.push(StagedNative { header, writer, labels, histogram });
         Ok(())
     }
 
@@ -696,6 +716,7 @@ impl Sink for Stager<'_> {
             Staged::Known(at) => *at < mark.known,
             Staged::Parsed(at) => *at < mark.parsed,
         });
+        self.natives.retain(|native| (native.header as usize) < mark.headers);
         self.taken = None;
         self.last = None;
         self.cursor = NO_STEP;

@@ -308,6 +308,7 @@ impl Stager<'_> {
     /// Nothing of the body is new, and all of it is one identified writer's.
     fn repeats_known_shape(&self) -> bool {
         self.parsed.is_empty()
+            && self.natives.is_empty()
             && self.writers.len() == 1
             && self.headers.iter().all(|h| !h.is_unremembered())
             && !self.links.iter().any(|(_, to)| matches!(to, StepRef::New(_)))

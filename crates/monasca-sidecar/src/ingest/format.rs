@@ -2,7 +2,7 @@
 
 use hyper::HeaderMap;
 use hyper::header::CONTENT_TYPE;
-use sidecar_formats::{DecodeError, Timestamps, ingest_json, prom_text, protobuf};
+use sidecar_formats::{DecodeError, Timestamps, ingest_json, open_metrics, prom_text, protobuf};
 use sidecar_store::Stager;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +39,10 @@ impl Format {
         match self {
             Format::Json => ingest_json::decode(body, stager),
             Format::Text => prom_text::decode(body, timestamps, stager),
-            Format::OpenMetrics => prom_text::decode(body, timestamps, stager),
+            Format::OpenMetrics => open_metrics::decode(body, timestamps, stager),
             Format::Protobuf => protobuf::decode(body, timestamps, stager),
             Format::Unsaid if body.trim_ascii_end().ends_with(b"\n# EOF") => {
-                prom_text::decode(body, timestamps, stager)
+                open_metrics::decode(body, timestamps, stager)
             }
             Format::Unsaid => prom_text::decode(body, timestamps, stager),
         }
