@@ -5,14 +5,13 @@ mod selector;
 mod views;
 
 use crate::clock::Clock;
-use crate::expose::small_page;
 use crate::http::answer::{Body, PLAIN, page};
 use crate::http::body::BodyMemory;
 use crate::http::{Answer, Problem, problem, query};
 use crate::telemetry::{self, Telemetry};
 use bytes::Bytes;
-use hyper::HeaderMap;
-use sidecar_store::Store;
+use sidecar_model::Exposition;
+use sidecar_store::{Selector, Store};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -31,6 +30,7 @@ PUT    /metrics/job/<job>  push a group, as to a Pushgateway (POST, DELETE)
 GET    /v1/families        families
 GET    /v1/instances       instances
 GET    /v1/series?match[]= why a value is what it is
+DELETE /v1/series?match[]= delete series
 DELETE /v1/instances/<id>  goodbye of an instance
 POST   /v1/clear           forget everything
 GET    /-/healthy          alive
@@ -61,19 +61,11 @@ impl Status {
         text(INDEX)
     }
 
-    pub(crate) async fn own_metrics(
-        self: &Arc<Self>,
-        headers: HeaderMap,
-    ) -> Result<Answer, Problem> {
-        self.aside(move |status| {
+    pub(crate) async fn own_metrics(self: &Arc<Self>) -> Result<Exposition, Problem> {
+        self.aside(|status| {
             let stats = status.store.stats();
-            let exposition = telemetry::page(
-                &status.telemetry,
-                &status.clock,
-                &stats,
-                status.memory.used_bytes(),
-            );
-            Ok(small_page(&headers, exposition))
+            let bodies = status.memory.used_bytes();
+            Ok(telemetry::page(&status.telemetry, &status.clock, &stats, bodies))
         })
         .await
     }
@@ -95,22 +87,24 @@ impl Status {
     }
 
     pub(crate) async fn series(self: &Arc<Self>, query: Option<&str>) -> Result<Answer, Problem> {
-        let mut selectors = Vec::new();
-        let mut limit = SERIES_LISTED;
-        for (name, value) in query::parameters(query.unwrap_or_default())? {
-            match name.as_str() {
-                "match[]" => selectors.push(selector::parse(&value)?),
-                "limit" => limit = listed(&value)?,
-                _ => {}
-            }
-        }
-        if selectors.is_empty() || selectors.len() > MATCHES_AT_MOST {
-            let message = "give one or more, such as name{label=\"value\"}";
-            return Err(Problem::BadParameter { name: "match[]", message });
-        }
+        let (selectors, limit) = selected(query)?;
         self.aside(move |status| {
             let series = status.store.series(&selectors, limit, status.clock.now());
             Ok(problem::state(&series.iter().map(views::Series::of).collect::<Vec<_>>()))
+        })
+        .await
+    }
+
+    /// `DELETE /v1/series?match[]=...`.
+    pub(crate) async fn delete_series(
+        self: &Arc<Self>,
+        query: Option<&str>,
+    ) -> Result<Answer, Problem> {
+        let (selectors, _) = selected(query)?;
+        self.aside(move |status| {
+            let deleted = status.store.delete_series(&selectors, status.clock.now());
+            tracing::info!(deleted, "series deleted");
+            Ok(problem::state(&views::Deleted { deleted }))
         })
         .await
     }
@@ -126,10 +120,10 @@ impl Status {
     }
 
     /// These may take long with a large state, so they run beside the connections' work.
-    async fn aside(
+    async fn aside<T: Send + 'static>(
         self: &Arc<Self>,
-        make: impl FnOnce(&Status) -> Result<Answer, Problem> + Send + 'static,
-    ) -> Result<Answer, Problem> {
+        make: impl FnOnce(&Status) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
         let status = Arc::clone(self);
         let caught = move || catch_unwind(AssertUnwindSafe(|| make(&status)));
         match tokio::task::spawn_blocking(caught).await {
@@ -137,6 +131,24 @@ impl Status {
             Ok(Err(_)) | Err(_) => Err(Problem::Internal),
         }
     }
+}
+
+/// The selectors of `match[]`, of which there must be one, and `limit`.
+fn selected(query: Option<&str>) -> Result<(Vec<Selector>, usize), Problem> {
+    let mut selectors = Vec::new();
+    let mut limit = SERIES_LISTED;
+    for (name, value) in query::parameters(query.unwrap_or_default())? {
+        match name.as_str() {
+            "match[]" => selectors.push(selector::parse(&value)?),
+            "limit" => limit = listed(&value)?,
+            _ => {}
+        }
+    }
+    if selectors.is_empty() || selectors.len() > MATCHES_AT_MOST {
+        let message = "give one or more, such as name{label=\"value\"}";
+        return Err(Problem::BadParameter { name: "match[]", message });
+    }
+    Ok((selectors, limit))
 }
 
 fn listed(value: &str) -> Result<usize, Problem> {

@@ -3,7 +3,8 @@
 //! meanwhile, and each instance only while its columns are run over.
 
 use crate::aggregate::{Accumulator, Code, of_list};
-use crate::catalog::{Catalog, Folded, NOT_MERGED, place, same_bounds};
+use crate::bounds::{place, same_bounds};
+use crate::catalog::{Catalog, Folded, NOT_MERGED};
 use crate::exemplars::{self, Newest};
 use crate::family::Family;
 use crate::group::{Group, GroupState};

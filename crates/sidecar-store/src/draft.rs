@@ -1,7 +1,8 @@
 //! The check before the commit: what a push would write for one writer, and what of it must be
 //! refused. Reads the catalog and the instance, changes neither.
 
-use crate::catalog::{Catalog, Found, same_bounds};
+use crate::bounds::same_bounds;
+use crate::catalog::{Catalog, Found};
 use crate::family::{Family, owned_names};
 use crate::gather::{Gathering, PartDraft, PartSource};
 use crate::instance::{Body, Kind, Target};

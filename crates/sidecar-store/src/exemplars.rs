@@ -1,7 +1,8 @@
 //! Exemplars: of each counter and bucket of an instance the newest one that was pushed, and of a merged
 //! one the newest of all.
 
-use crate::catalog::{Catalog, place, same_bounds};
+use crate::bounds::{place, same_bounds};
+use crate::catalog::Catalog;
 use crate::group::GroupState;
 use crate::instance::{Body, Kind};
 use crate::maps::Map;

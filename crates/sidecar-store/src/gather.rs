@@ -1,6 +1,6 @@
 //! The parts of histograms and summaries in one push, gathered, put in bound order and settled.
 
-use crate::catalog::same_bounds;
+use crate::bounds::same_bounds;
 use crate::draft::{Draft, Drafter, FamilyRef, GroupDraft};
 use crate::group::{self, GroupState};
 use crate::instance::Body;

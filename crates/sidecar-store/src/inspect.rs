@@ -1,6 +1,7 @@
 //! The state for other eyes: families, instances, and why a value is what it is.
 
-use crate::catalog::{Catalog, Folded, NO_FAMILY, place};
+use crate::bounds::place;
+use crate::catalog::{Catalog, Folded, NO_FAMILY};
 use crate::family::Family;
 use crate::group::{Group, GroupState};
 use crate::instance::{Body, Instance, Kind, State, WriterRole, from_tenths};

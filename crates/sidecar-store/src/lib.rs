@@ -6,9 +6,11 @@
 
 mod aggregate;
 mod apply;
+mod bounds;
 mod catalog;
 mod collect;
 mod counters;
+mod delete;
 mod draft;
 mod exemplars;
 mod facts;
@@ -43,4 +45,6 @@ pub use outcome::{KeyState, Outcome, PushMeta, PushTimes, Reason, Refused, Repla
 pub use settings::{Departed, Glob, Limits, Match, Rule, Settings, UnknownPast};
 pub use stager::Stager;
 pub use store::Store;
-pub use view::{ContributionView, FamilyView, InstanceView, Matcher, Selector, SeriesView, Stats};
+pub use view::{
+    ContributionView, FamilyView, InstanceView, Matcher, Selector, SeriesView, Stats, Value,
+};

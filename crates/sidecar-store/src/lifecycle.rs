@@ -1,7 +1,8 @@
 //! How instances leave and come back: departure, folding into departed totals, erasing, clearing;
 //! and the compaction of an instance's columns that all of it needs.
 
-use crate::catalog::{Catalog, Folded, ForgottenId, place};
+use crate::bounds::place;
+use crate::catalog::{Catalog, Folded, ForgottenId};
 use crate::group::GroupState;
 use crate::instance::{Body, Instance, Kind, State, WriterRole};
 use crate::maps::Set;

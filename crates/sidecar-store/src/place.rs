@@ -2,7 +2,7 @@
 //! in the catalog.
 
 use crate::apply::Apply;
-use crate::catalog::same_bounds;
+use crate::bounds::same_bounds;
 use crate::draft::{Draft, FamilyRef, scalar_kind};
 use crate::group::{Group, GroupState};
 use crate::instance::{Body, Instance, Kind, Target, WriterRole};
@@ -149,7 +149,7 @@ impl Apply<'_> {
             self.wish(body, id, wish);
         }
         let entry = &body.groups[group as usize];
-        let parts = crate::catalog::spread_parts(&draft.bounds, &draft.parts, &entry.bounds);
+        let parts = crate::bounds::spread_parts(&draft.bounds, &draft.parts, &entry.bounds);
         writes.groups.push(GroupWrite { group, parts });
     }
 
@@ -186,7 +186,7 @@ impl Apply<'_> {
         let accumulates = role == WriterRole::Accumulator;
         let mut bounds = Arc::clone(&draft.bounds);
         if let (Some(old), true) = (old, accumulates) {
-            bounds = crate::catalog::union(&body.groups[old as usize].bounds, &bounds);
+            bounds = crate::bounds::union(&body.groups[old as usize].bounds, &bounds);
             if same_bounds(&bounds, &body.groups[old as usize].bounds) {
                 return Some(old);
             }

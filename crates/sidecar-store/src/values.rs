@@ -1,6 +1,7 @@
 //! Writing values: what counts as a restart, what joins the base, when a shared id is proved.
 
-use crate::catalog::{Catalog, same_bounds};
+use crate::bounds::same_bounds;
+use crate::catalog::Catalog;
 use crate::draft::{Draft, GroupDraft};
 use crate::group::{self, GroupState};
 use crate::instance::{Body, Kind, Stamp, WATCHED_FALLS, WriterRole, keep_last};

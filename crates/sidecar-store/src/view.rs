@@ -1,6 +1,8 @@
 //! The state as other eyes see it: families, instances, why a value is what it is, counts.
 
 use sidecar_model::{Aggregation, LabelSet, MetricType};
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Clone, Debug)]
@@ -81,9 +83,35 @@ pub struct Selector {
 #[derive(Clone, Debug)]
 pub struct Matcher {
     pub label: String,
-    pub value: String,
-    /// `!=` instead of `=`.
+    pub value: Value,
+    /// `!=` instead of `=`, `!~` instead of `=~`.
     pub negated: bool,
+}
+
+/// What a label's value must be; a label that is not there is empty.
+#[derive(Clone)]
+pub enum Value {
+    Text(String),
+    /// Any text that the function agrees to.
+    Pattern(Arc<dyn Fn(&str) -> bool + Send + Sync>),
+}
+
+impl Value {
+    fn is(&self, text: &str) -> bool {
+        match self {
+            Value::Text(value) => value == text,
+            Value::Pattern(matches) => matches(text),
+        }
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Text(text) => text.fmt(out),
+            Value::Pattern(_) => out.write_str("a pattern"),
+        }
+    }
 }
 
 impl Selector {
@@ -94,7 +122,7 @@ impl Selector {
             } else {
                 labels.get(&m.label).unwrap_or("")
             };
-            (value == m.value) != m.negated
+            m.value.is(value) != m.negated
         })
     }
 }

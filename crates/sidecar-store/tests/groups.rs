@@ -6,7 +6,8 @@ use sidecar_formats::prom_text::{self, TextEncoder};
 use sidecar_formats::{DecodeError, Timestamps};
 use sidecar_model::{Temporality, Tick};
 use sidecar_store::{
-    GroupKey, GroupValue, Limits, Outcome, PushMeta, PushTimes, Replaces, Settings, Store,
+    GroupKey, GroupValue, Limits, Matcher, Outcome, PushMeta, PushTimes, Replaces, Selector,
+    Settings, Store, Value,
 };
 use std::time::Duration;
 
@@ -290,6 +291,30 @@ fn groups_are_deleted_below_a_key() {
     assert_eq!(gateway.store.delete_groups_below(&key("job/a/x/1"), false, gateway.tick()), 1);
     assert_eq!(gateway.store.delete_groups_below(&key("job/a"), false, gateway.tick()), 3);
     gateway.shows("m{instance=\"\",job=\"b\",x=\"1\"} 1");
+}
+
+#[test]
+fn series_are_deleted_by_what_they_are_called() {
+    let mut gateway = Gateway::new();
+    let text = "# TYPE a counter\na{l=\"1\"} 1\na{l=\"2\"} 2\n# TYPE h histogram\nh_bucket{le=\"+Inf\"} 3\nh_count 3\n";
+    gateway.put("job/plain/instance/i", text);
+    gateway.put("job/w/_id/1", text);
+    gateway.put("job/w/_id/2", text);
+    gateway.store.delete_group(&key("job/w/_id/2"), false, gateway.tick());
+    let named = |label: &str, value: &str| Selector {
+        matchers: vec![Matcher {
+            label: label.to_owned(),
+            value: Value::Text(value.to_owned()),
+            negated: false,
+        }],
+    };
+    assert_eq!(gateway.store.delete_series(&[named("l", "3")], gateway.tick()), 0);
+    assert_eq!(gateway.store.delete_series(&[named("l", "1")], gateway.tick()), 2);
+    assert_eq!(gateway.store.delete_series(&[named("__name__", "h_count")], gateway.tick()), 2);
+    gateway.shows("a{instance=\"i\",job=\"plain\",l=\"2\"} 2\na{job=\"w\",l=\"2\"} 4");
+    gateway.put("job/w/_id/1", text);
+    assert!(gateway.page().contains("a{job=\"w\",l=\"1\"} 1\n"));
+    assert!(gateway.page().contains("h_count{job=\"w\"} 3"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Route to module: the one place where requests meet what answers them.
 
 use super::reload::Reload;
-use crate::expose::Expose;
+use crate::expose::{Expose, small_page};
 use crate::http::router::{Route, route};
 use crate::http::{Answer, Problem, Progress};
 use crate::ingest::Ingest;
@@ -95,6 +95,7 @@ impl Rooms {
             Route::DeleteGroup { key } => self.ingest.delete_group(&key, request.uri().query()),
             Route::Groups => self.status.groups().await,
             Route::PushStatus => Ok(self.status.push_status()),
+            Route::DeleteSeries => self.status.delete_series(request.uri().query()).await,
             Route::Wipe => self.ingest.wipe(),
             Route::Scrape => {
                 self.expose.scrape(request.method(), request.headers(), request.uri().query()).await
@@ -106,7 +107,10 @@ impl Rooms {
             Route::Series => self.status.series(request.uri().query()).await,
             Route::Healthy => Ok(self.status.healthy()),
             Route::Ready => Ok(self.status.ready()),
-            Route::OwnMetrics => self.status.own_metrics(request.headers().clone()).await,
+            Route::OwnMetrics => {
+                let exposition = self.status.own_metrics().await?;
+                Ok(small_page(request.headers(), exposition))
+            }
             Route::Reload => self.reload.run().await,
             Route::Index => Ok(self.status.index()),
         }

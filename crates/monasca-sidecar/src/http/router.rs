@@ -25,6 +25,7 @@ pub(crate) enum Route {
     Groups,
     PushStatus,
     Wipe,
+    DeleteSeries,
     Clear,
     Scrape,
     Goodbye {
@@ -60,7 +61,8 @@ pub(crate) fn route(method: &Method, whole: &str) -> Result<Route, Problem> {
         "/api/v1/admin/wipe" => (Route::Wipe, "PUT"),
         "/v1/families" => (Route::Families, "GET, HEAD"),
         "/v1/instances" => (Route::Instances, "GET, HEAD"),
-        "/v1/series" => (Route::Series, "GET, HEAD"),
+        "/v1/series" if method == Method::DELETE => (Route::DeleteSeries, "DELETE"),
+        "/v1/series" => (Route::Series, "GET, HEAD, DELETE"),
         "/-/healthy" => (Route::Healthy, "GET, HEAD"),
         "/-/ready" => (Route::Ready, "GET, HEAD"),
         "/-/metrics" => (Route::OwnMetrics, "GET, HEAD"),

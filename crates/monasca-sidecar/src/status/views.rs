@@ -144,3 +144,9 @@ impl Number {
         }
     }
 }
+
+/// How many series a request deleted.
+#[derive(Debug, Serialize)]
+pub(super) struct Deleted {
+    pub(super) deleted: usize,
+}
