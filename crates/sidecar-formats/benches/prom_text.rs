@@ -5,8 +5,8 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sidecar_formats::Page;
-use sidecar_formats::open_metrics::OpenMetricsEncoder;
 use sidecar_formats::number::{parse_f64, write_value};
+use sidecar_formats::open_metrics::OpenMetricsEncoder;
 use sidecar_formats::prom_text::TextEncoder;
 use sidecar_model::{
     Escaping, Exposition, Extras, FamilyExposition, FamilyLayout, LabelSet, MetricType, Point,

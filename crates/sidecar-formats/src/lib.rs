@@ -15,7 +15,10 @@ pub mod open_metrics;
 mod page;
 pub mod prom_text;
 pub mod protobuf;
+mod quoted;
+mod renaming;
 mod rendered;
+mod seen_names;
 
 pub use error::DecodeError;
 pub use page::{Encoded, Page};

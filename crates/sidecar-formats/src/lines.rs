@@ -7,6 +7,7 @@ mod labels;
 pub(crate) use error::{Fault, Read, Reason, refused};
 
 use crate::number::{json_number, parse_f64};
+use crate::quoted;
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
@@ -163,7 +164,7 @@ impl<'a, G: Grammar> Lines<'a, G> {
     #[inline]
     pub(crate) fn quoted(&mut self, reason: Reason) -> Read<Cow<'a, str>> {
         let start = self.at + 1;
-        let end = quoted_end(self.body, start);
+        let end = quoted::end_on_line(self.body, start);
         if self.body.get(end) != Some(&b'"') {
             self.at = start;
             return self.quoted_with_escapes(reason).map(Cow::Owned);
@@ -177,7 +178,7 @@ impl<'a, G: Grammar> Lines<'a, G> {
         let mut out = String::new();
         loop {
             let start = self.at;
-            self.at = quoted_end(self.body, start);
+            self.at = quoted::end_on_line(self.body, start);
             out.push_str(self.text(start, self.at)?);
             match self.peek() {
                 Some(b'"') => break,
@@ -305,41 +306,4 @@ const CLASSES: [u8; 256] = {
 #[inline(always)]
 fn has_class(byte: u8, class: u8) -> bool {
     CLASSES.get(usize::from(byte)).is_some_and(|classes| classes & class != 0)
-}
-
-/// Where, from `at` on, the first quote, backslash or line feed stands.
-#[inline(always)]
-fn quoted_end(bytes: &[u8], mut at: usize) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
-    // A byte that is equal shows its top bit; a carry can only disturb bytes behind the first such.
-    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        let word = u64::from_le_bytes(*chunk);
-        let quote = (word ^ (ONES * u64::from(b'"'))).wrapping_sub(ONES);
-        let backslash = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
-        let line_feed = (word ^ (ONES * u64::from(b'\n'))).wrapping_sub(ONES);
-        let stops = (quote | backslash | line_feed) & !word & TOPS;
-        if stops != 0 {
-            return at + stops.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    let tail = bytes.get(at..).unwrap_or_default();
-    at + tail.iter().take_while(|byte| !matches!(**byte, b'"' | b'\\' | b'\n')).count()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted_end;
-    use proptest::prelude::{any, prop_assert_eq, proptest};
-
-    proptest! {
-        #[test]
-        fn a_text_ends_where_a_byte_by_byte_search_ends_it(
-            bytes in proptest::collection::vec(any::<u8>(), 0..60),
-        ) {
-            let slow = bytes.iter().take_while(|b| !matches!(**b, b'"' | b'\\' | b'\n')).count();
-            prop_assert_eq!(quoted_end(&bytes, 0), slow);
-        }
-    }
 }

@@ -5,6 +5,7 @@ use super::error::{Read, Reason};
 use super::family::text_or_null;
 use super::scan::Scanner;
 use crate::number::{json_number, json_number_len, parse_f64};
+use crate::seen_names::SeenNames;
 use sidecar_model::{Problem, ProblemKind, SampleParts, Sink};
 use std::borrow::Cow;
 
@@ -237,7 +238,7 @@ fn read_labels<'a>(scan: &mut Scanner<'a>, parts: &mut SampleParts<'a>) -> Read<
     }
     scan.skip_blanks();
     let mut more = !scan.eat(b'}');
-    let (mut seen, mut alike) = (SeenNames(0), false);
+    let (mut seen, mut alike) = (SeenNames::default(), false);
     while more {
         // Two branches that end apart: what the usual one pushes never goes through memory first.
         if let Some((name, value)) = plain_label(scan) {
@@ -270,21 +271,6 @@ fn plain_label<'a>(scan: &mut Scanner<'a>) -> Option<(&'a str, &'a str)> {
     }
     scan.at = start;
     None
-}
-
-/// A bit for each name so far, equal ones the same: as long as none comes twice, no name does.
-struct SeenNames(u64);
-
-impl SeenNames {
-    /// Whether the name may have come before; notes it.
-    #[inline]
-    fn may_have(&mut self, name: &str) -> bool {
-        let last = name.as_bytes().last().copied().unwrap_or(0);
-        let bit = 1 << ((name.len() * 11 + usize::from(last)) & 63);
-        let may = self.0 & bit != 0;
-        self.0 |= bit;
-        may
-    }
 }
 
 /// The label that stands here.

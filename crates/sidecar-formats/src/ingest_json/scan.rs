@@ -5,6 +5,7 @@
 use super::MAX_DEPTH;
 use super::error::{Fault, Read, Reason};
 use crate::number;
+use crate::quoted;
 use std::borrow::Cow;
 
 /// How much of the body is checked to be UTF-8 at a time: once a string is asked for, those behind
@@ -106,7 +107,7 @@ impl<'a> Scanner<'a> {
     #[inline]
     pub(super) fn raw_text(&mut self) -> Read<RawText> {
         let start = self.at + 1;
-        let end = plain_end(self.body, start);
+        let end = quoted::end_in_json(self.body, start);
         self.at = end;
         if self.eat(b'"') {
             return Ok(RawText { start, end, escaped: false });
@@ -123,7 +124,7 @@ impl<'a> Scanner<'a> {
                 Some(_) => return self.fault(Reason::Json("a control character in a string")),
                 None => return self.fault(Reason::Json("a string without an end")),
             }
-            self.at = plain_end(self.body, self.at);
+            self.at = quoted::end_in_json(self.body, self.at);
         }
         self.at += 1;
         Ok(RawText { start, end: self.at - 1, escaped: true })
@@ -233,7 +234,7 @@ impl<'a> Scanner<'a> {
             return None;
         }
         let start = self.at + 1;
-        let end = plain_end(self.body, start);
+        let end = quoted::end_in_json(self.body, start);
         if self.body.get(end) != Some(&b'"') {
             return None;
         }
@@ -328,33 +329,10 @@ fn hex4(bytes: &[u8]) -> Option<u32> {
         .try_fold(0, |code, byte| Some(code << 4 | char::from(*byte).to_digit(16)?))
 }
 
-/// Where, from `at` on, the first quote, backslash or control character stands.
-#[inline(always)]
-fn plain_end(bytes: &[u8], mut at: usize) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
-    // A byte below the subtracted one shows its top bit, unless it had one; a carry can only
-    // disturb bytes behind the first such.
-    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        let word = u64::from_le_bytes(*chunk);
-        let quote = (word ^ (ONES * u64::from(b'"'))).wrapping_sub(ONES);
-        let backslash = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
-        let control = word.wrapping_sub(ONES * 0x20);
-        let stops = (quote | backslash | control) & !word & TOPS;
-        if stops != 0 {
-            return at + stops.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    let tail = bytes.get(at..).unwrap_or_default();
-    at + tail.iter().take_while(|byte| !matches!(**byte, b'"' | b'\\' | 0..0x20)).count()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Scanner, plain_end};
+    use super::Scanner;
     use crate::ingest_json::error::Reason;
-    use proptest::prelude::{any, prop_assert_eq, proptest};
 
     fn text(json: &str) -> Result<String, Reason> {
         let mut scanner = Scanner::new(json.as_bytes());
@@ -399,13 +377,5 @@ mod tests {
         let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
         assert_eq!(skipped(&nested(32)), Ok(64));
         assert_eq!(skipped(&nested(33)), Err(Reason::TooDeep));
-    }
-
-    proptest! {
-        #[test]
-        fn a_string_ends_where_a_byte_by_byte_search_ends_it(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
-            let slow = bytes.iter().take_while(|b| !matches!(**b, b'"' | b'\\' | 0..0x20)).count();
-            prop_assert_eq!(plain_end(&bytes, 0), slow);
-        }
     }
 }

@@ -1,6 +1,8 @@
 //! A list of labels in braces, which may hold the metric's name too.
 
 use super::{Fault, Grammar, Lines, Read, Reason};
+use crate::quoted;
+use crate::seen_names::SeenNames;
 use sidecar_model::SampleParts;
 use std::borrow::Cow;
 
@@ -15,7 +17,7 @@ impl<'a, G: Grammar> Lines<'a, G> {
     #[inline]
     pub(crate) fn labels(&mut self, parts: &mut SampleParts<'a>) -> Read<()> {
         let start = self.at;
-        let (mut seen, mut alike) = (SeenNames(0), false);
+        let (mut seen, mut alike) = (SeenNames::default(), false);
         self.optional_blanks();
         if self.eat(b'}') {
             return Ok(());
@@ -62,7 +64,7 @@ impl<'a, G: Grammar> Lines<'a, G> {
         let name = self.label_name().ok()?;
         if !name.is_empty() && self.eat(b'=') && self.peek() == Some(b'"') {
             let first = self.at + 1;
-            let end = super::quoted_end(self.body, first);
+            let end = quoted::end_on_line(self.body, first);
             if self.body.get(end) == Some(&b'"')
                 && let Ok(value) = self.text(first, end)
                 && name != "__name__"
@@ -109,21 +111,6 @@ impl<'a, G: Grammar> Lines<'a, G> {
             Ok(value) => Ok(Some((name, value))),
             Err(fault) => Err(fault.with_label(&name)),
         }
-    }
-}
-
-/// A bit for each name so far, equal ones the same: as long as none comes twice, no name does.
-struct SeenNames(u64);
-
-impl SeenNames {
-    /// Whether the name may have come before; notes it.
-    #[inline]
-    fn may_have(&mut self, name: &str) -> bool {
-        let last = name.as_bytes().last().copied().unwrap_or(0);
-        let bit = 1 << ((name.len() * 11 + usize::from(last)) & 63);
-        let may = self.0 & bit != 0;
-        self.0 |= bit;
-        may
     }
 }
 

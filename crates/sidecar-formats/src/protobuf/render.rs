@@ -1,12 +1,12 @@
 //! What a family's layout looks like in protobuf without the numbers: the header, and the labels of
-//! each point. Also how names are kept apart when characters are escaped.
+//! each point.
 
 use super::fields::{family, kind, label, metric};
 use super::put;
-use hashbrown::HashSet;
+use crate::renaming::{Collisions, keeps_all, renamed, reserved, sample_name};
 use sidecar_model::{
-    Escaping, FamilyLayout, LabelSet, MetricType, Point, PointKind, escape_label_name,
-    escape_metric_name, is_plain_label_name, is_plain_metric_name,
+    Escaping, FamilyLayout, LabelSet, MetricType, Point, PointKind, escape_metric_name,
+    is_plain_metric_name,
 };
 
 /// Instead of a length: the point is left out.
@@ -28,7 +28,7 @@ pub(super) struct Rendered {
 
 impl Rendered {
     pub(super) fn new(layout: &FamilyLayout, escaping: Escaping) -> Rendered {
-        let written = written_name(layout);
+        let written = sample_name(layout);
         let name = escape_metric_name(&written, escaping);
         let mut rendered = Rendered {
             head: head(&name, layout),
@@ -40,12 +40,12 @@ impl Rendered {
             escaped: escaping != Escaping::AllowUtf8 && !is_plain_metric_name(&written),
             left_out: 0,
         };
-        let hidden = hidden_points(layout, escaping);
+        let collisions = Collisions::of(layout, escaping);
         for (index, point) in layout.points.iter().enumerate() {
             let start = rendered.labels.len();
             write_point_labels(point, escaping, &mut rendered.labels);
             let len = u32::try_from(rendered.labels.len() - start).unwrap_or(HIDDEN);
-            if len == HIDDEN || hidden.contains(&index) {
+            if len == HIDDEN || collisions.hides(index) {
                 rendered.labels.truncate(start);
                 rendered.left_out += 1;
                 rendered.lens.push(HIDDEN);
@@ -95,23 +95,6 @@ impl Rendered {
     }
 }
 
-/// As it is in every format.
-fn written_name(layout: &FamilyLayout) -> String {
-    let suffix = match layout.metric_type {
-        MetricType::Counter if layout.suffixed => "_total",
-        MetricType::Info if layout.suffixed => "_info",
-        MetricType::Counter
-        | MetricType::Info
-        | MetricType::Gauge
-        | MetricType::Histogram
-        | MetricType::Summary
-        | MetricType::Unknown
-        | MetricType::StateSet
-        | MetricType::GaugeHistogram => "",
-    };
-    format!("{}{suffix}", layout.name)
-}
-
 /// The field of a metric that holds its value, and the type of its family.
 pub(super) const fn field_and_kind(metric_type: MetricType) -> (u32, u64) {
     match metric_type {
@@ -151,40 +134,6 @@ fn names(name: &str, metric_type: MetricType) -> Vec<String> {
     suffixes.iter().map(|suffix| format!("{name}{suffix}")).collect()
 }
 
-/// The labels that the point's series have besides its own, and the one that stands for the name.
-fn reserved(kind: &PointKind) -> &'static [&'static str] {
-    match kind {
-        PointKind::Scalar => &["__name__"],
-        PointKind::Histogram(_) => &["__name__", "le"],
-        PointKind::Summary(_) => &["__name__", "quantile"],
-    }
-}
-
-fn keeps(name: &str, reserved: &[&str], escaping: Escaping) -> bool {
-    !reserved.contains(&name) && (escaping == Escaping::AllowUtf8 || is_plain_label_name(name))
-}
-
-fn keeps_all(labels: &LabelSet, reserved: &[&str], escaping: Escaping) -> bool {
-    labels.iter().all(|(name, _)| keeps(name, reserved, escaping))
-}
-
-/// The labels under the names that are written, in the order of these; a name that is taken gets
-/// underscores until it is free, and one that may stay as it is keeps its own.
-fn renamed(labels: &LabelSet, reserved: &[&str], escaping: Escaping) -> Vec<(String, String)> {
-    let mut taken: Vec<(String, String)> = Vec::new();
-    let (kept, other): (Vec<_>, Vec<_>) =
-        labels.iter().partition(|(name, _)| keeps(name, reserved, escaping));
-    for (name, value) in kept.into_iter().chain(other) {
-        let mut name = escape_label_name(name, escaping).into_owned();
-        while reserved.contains(&name.as_str()) || taken.iter().any(|(other, _)| *other == name) {
-            name.push('_');
-        }
-        taken.push((name, value.to_owned()));
-    }
-    taken.sort();
-    taken
-}
-
 fn write_point_labels(point: &Point, escaping: Escaping, out: &mut Vec<u8>) {
     write_labels(&point.labels, reserved(&point.kind), escaping, out);
 }
@@ -207,26 +156,4 @@ pub(super) fn write_labels(
     } else {
         renamed(labels, reserved, escaping).iter().for_each(|(name, value)| write(name, value));
     }
-}
-
-/// Points that new names make equal to another.
-fn hidden_points(
-    layout: &FamilyLayout,
-    escaping: Escaping,
-) -> HashSet<usize, foldhash::fast::RandomState> {
-    let mut hidden = HashSet::default();
-    let keeps_all = |point: &Point| keeps_all(&point.labels, reserved(&point.kind), escaping);
-    if layout.points.iter().all(keeps_all) {
-        return hidden;
-    }
-    // Only points with names that change can come to equal another: the others go first.
-    let mut seen: HashSet<LabelSet, foldhash::fast::RandomState> =
-        layout.points.iter().filter(|p| keeps_all(p)).map(|p| p.labels.clone()).collect();
-    for (index, point) in layout.points.iter().enumerate().filter(|(_, p)| !keeps_all(p)) {
-        let labels = LabelSet::new(renamed(&point.labels, reserved(&point.kind), escaping));
-        if !labels.is_ok_and(|labels| seen.insert(labels)) {
-            hidden.insert(index);
-        }
-    }
-    hidden
 }

@@ -1,16 +1,13 @@
-//! A point's labels under names that a page can carry: how names are kept apart when characters
-//! that it cannot carry are replaced, and which label sets become equal to another then.
+//! A point's labels as text, under names that a page can carry.
 
 use crate::escape;
-use hashbrown::HashSet;
-use sidecar_model::{
-    Escaping, FamilyLayout, LabelSet, Point, PointKind, escape_label_name, is_plain_label_name,
-};
+use crate::renaming::{Collisions, renamed, reserved};
+use sidecar_model::{Escaping, FamilyLayout, LabelSet, Point, is_plain_label_name};
 
 /// Writes the labels of one family's points.
 pub(super) struct LabelWriter<'a> {
     escaping: Escaping,
-    reserved: [&'static str; 2],
+    reserved: &'static [&'static str],
     /// Names that were found to stay as they are, by place: points mostly have the same names.
     known: Vec<&'a [u8]>,
     /// Made when a point's names change for the first time.
@@ -19,7 +16,7 @@ pub(super) struct LabelWriter<'a> {
 
 impl<'a> LabelWriter<'a> {
     pub(super) fn new(escaping: Escaping) -> LabelWriter<'a> {
-        LabelWriter { escaping, reserved: [""; 2], known: Vec::new(), collisions: None }
+        LabelWriter { escaping, reserved: &[], known: Vec::new(), collisions: None }
     }
 
     /// Replaces `out` by `a="b",c="d"`; `false`: the point is to be left out, it would be equal to
@@ -46,7 +43,7 @@ impl<'a> LabelWriter<'a> {
             return false;
         }
         out.clear();
-        for (name, value) in renamed(point, escaping) {
+        for (name, value) in renamed(&point.labels, reserved, escaping) {
             separate(out);
             write_name(&name, out);
             write_value(value.as_bytes(), out);
@@ -113,71 +110,4 @@ fn split_pair(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 fn split_part(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, rest) = bytes.split_first_chunk::<2>()?;
     rest.split_at_checked(usize::from(u16::from_le_bytes(*len)))
-}
-
-/// The label that the point's lines have besides its own, and the one that stands for the name.
-fn reserved(kind: &PointKind) -> [&'static str; 2] {
-    match kind {
-        PointKind::Scalar => ["__name__", "__name__"],
-        PointKind::Histogram(_) => ["__name__", "le"],
-        PointKind::Summary(_) => ["__name__", "quantile"],
-    }
-}
-
-/// Whether a label of this name keeps it.
-fn keeps(name: &str, reserved: [&str; 2], escaping: Escaping) -> bool {
-    !reserved.contains(&name) && (escaping == Escaping::AllowUtf8 || is_plain_label_name(name))
-}
-
-fn keeps_all(point: &Point, escaping: Escaping) -> bool {
-    let reserved = reserved(&point.kind);
-    point.labels.iter().all(|(name, _)| keeps(name, reserved, escaping))
-}
-
-/// The labels under the names that are printed, in the order of these; a name that is taken gets
-/// underscores until it is free, and one that may stay as it is keeps its own.
-fn renamed(point: &Point, escaping: Escaping) -> Vec<(String, String)> {
-    let reserved = reserved(&point.kind);
-    let mut taken: Vec<(String, String)> = Vec::new();
-    let (kept, other): (Vec<_>, Vec<_>) =
-        point.labels.iter().partition(|(name, _)| keeps(name, reserved, escaping));
-    for (name, value) in kept.into_iter().chain(other) {
-        let mut name = escape_label_name(name, escaping).into_owned();
-        while reserved.contains(&name.as_str()) || taken.iter().any(|(other, _)| *other == name) {
-            name.push('_');
-        }
-        taken.push((name, value.to_owned()));
-    }
-    taken.sort();
-    taken
-}
-
-/// Points that new names make equal to another.
-struct Collisions(HashSet<usize, foldhash::fast::RandomState>);
-
-impl Collisions {
-    fn of(layout: &FamilyLayout, escaping: Escaping) -> Collisions {
-        let mut hidden = HashSet::default();
-        let mut seen: HashSet<LabelSet, foldhash::fast::RandomState> = HashSet::default();
-        let mut odd: Vec<(usize, &Point)> = Vec::new();
-        // Only points with names that change can come to equal another: the others go first.
-        for (index, point) in layout.points.iter().enumerate() {
-            if keeps_all(point, escaping) {
-                seen.insert(point.labels.clone());
-            } else {
-                odd.push((index, point));
-            }
-        }
-        for (index, point) in odd {
-            let labels = LabelSet::new(renamed(point, escaping));
-            if !labels.is_ok_and(|labels| seen.insert(labels)) {
-                hidden.insert(index);
-            }
-        }
-        Collisions(hidden)
-    }
-
-    fn hides(&self, index: usize) -> bool {
-        !self.0.is_empty() && self.0.contains(&index)
-    }
 }

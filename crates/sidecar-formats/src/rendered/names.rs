@@ -3,6 +3,7 @@
 
 use super::{Dialect, Style};
 use crate::escape;
+use crate::renaming::{sample_name, type_suffix};
 use sidecar_model::{Escaping, FamilyLayout, MetricType, escape_metric_name, is_plain_metric_name};
 
 /// A family's names on a page.
@@ -19,7 +20,7 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) fn of(layout: &FamilyLayout, style: Style) -> Names {
-        let sample = escape_metric_name(&plain_printed_name(layout), style.escaping).into_owned();
+        let sample = escape_metric_name(&sample_name(layout), style.escaping).into_owned();
         let suffix = type_suffix(layout);
         let stripped = sample.strip_suffix(suffix).filter(|base| !base.is_empty());
         let base = stripped.unwrap_or(&sample).to_owned();
@@ -135,22 +136,6 @@ impl Names {
     }
 }
 
-/// The name that a counter's or info's samples have behind the family's.
-fn type_suffix(layout: &FamilyLayout) -> &'static str {
-    match layout.metric_type {
-        MetricType::Counter if layout.suffixed => "_total",
-        MetricType::Info if layout.suffixed => "_info",
-        MetricType::Counter
-        | MetricType::Info
-        | MetricType::Gauge
-        | MetricType::Histogram
-        | MetricType::Summary
-        | MetricType::Unknown
-        | MetricType::StateSet
-        | MetricType::GaugeHistogram => "",
-    }
-}
-
 /// What OpenMetrics can call it, whether its samples have the type's suffix or not: without it a
 /// counter or info is none there, and a name never depends on the format.
 fn open_metrics_type(layout: &FamilyLayout, suffixed: bool, escaping: Escaping) -> MetricType {
@@ -165,10 +150,6 @@ fn open_metrics_type(layout: &FamilyLayout, suffixed: bool, escaping: Escaping) 
         | MetricType::GaugeHistogram => true,
     };
     if is_one { layout.metric_type } else { MetricType::Unknown }
-}
-
-fn plain_printed_name(layout: &FamilyLayout) -> String {
-    format!("{}{}", layout.name, type_suffix(layout))
 }
 
 fn is_stateset(layout: &FamilyLayout, escaping: Escaping) -> bool {
