@@ -19,12 +19,13 @@ LISTENING = re.compile(r'msg="Listening on" address=127\.0\.0\.1:(\d+)')
 
 
 class Prometheus:
-    def __init__(self, binary, folder, target_port):
+    def __init__(self, binary, folder, target_port, features=()):
         (folder / "prometheus.yml").write_text(CONFIG.format(port=target_port))
         self.log = []
         self.process = subprocess.Popen(
             [str(binary), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
-             "--web.listen-address=127.0.0.1:0", "--log.level=info"],
+             "--web.listen-address=127.0.0.1:0", "--log.level=info",
+             *(f"--enable-feature={feature}" for feature in features)],
             cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         threading.Thread(target=self._read_log, daemon=True).start()
         self.port = eventually(self._find_port, f"Prometheus's port in {self.log}", 30)
@@ -68,6 +69,14 @@ class Prometheus:
         found = self.query(f"{selector}[{window}]")
         assert len(found) <= 1, found
         return [(seconds, float(text)) for seconds, text in found[0]["values"]] if found else []
+
+    def exemplars(self, selector, start, end):
+        """The exemplars of the one series that has some, oldest first."""
+        arguments = {"query": selector, "start": f"{start:.3f}", "end": f"{end:.3f}"}
+        answer = json.loads(self._get("/api/v1/query_exemplars?" + urllib.parse.urlencode(arguments)))
+        assert answer["status"] == "success", answer
+        assert len(answer["data"]) <= 1, answer
+        return answer["data"][0]["exemplars"] if answer["data"] else []
 
     def scrape_errors(self):
         """The targets that are not up, with the reason."""
