@@ -31,14 +31,16 @@ impl Store {
         views
     }
 
-    /// All instances by id: live ones, and departed ones whose values are remembered.
+    /// All instances by id: live ones, and departed ones whose values are remembered. Plain groups
+    /// are none, see [`Store::groups`].
     pub fn instances(&self, now: Tick) -> Vec<InstanceView> {
         let catalog = self.catalog.read();
         let settings = self.settings();
         let mut views = Vec::new();
         self.for_each_instance(|instance| {
             let body = instance.body.lock();
-            if matches!(body.state, State::New | State::Gone) {
+            let plain_group = instance.role == WriterRole::Group;
+            if plain_group || matches!(body.state, State::New | State::Gone) {
                 return;
             }
             views.push(InstanceView {
@@ -105,6 +107,7 @@ impl Store {
         Stats {
             live_instances: catalog.live_instances,
             departed_instances: catalog.departed_instances,
+            groups: catalog.groups,
             forgotten_ids: catalog.forgotten.len() as u64,
             families: catalog.families.len() as u64,
             merged_series: catalog.merged_count(),

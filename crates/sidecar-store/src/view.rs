@@ -132,6 +132,8 @@ impl Selector {
 pub struct Stats {
     pub live_instances: u64,
     pub departed_instances: u64,
+    /// Plain groups.
+    pub groups: u64,
     pub forgotten_ids: u64,
     pub families: u64,
     pub merged_series: u64,

@@ -88,6 +88,7 @@ impl Page {
             instances.iter().map(|(state, n)| (labels(&[("state", state)]), float(*n))).collect(),
         );
         for (name, help, level) in [
+            ("groups", "Groups without an id.", stats.groups),
             ("forgotten_ids", "Ids remembered without values.", stats.forgotten_ids),
             ("families", "Families.", stats.families),
             ("series", "Merged series.", stats.merged_series),
