@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from prometheus_server import Prometheus
+from pushgateway_server import Pushgateway
 from sidecar import CACHE, Sidecar
 
 
@@ -62,3 +63,11 @@ def scrape_with_prometheus(debian_bin, tmp_path):
     yield start
     for prometheus in started:
         prometheus.stop()
+
+
+@pytest.fixture(scope="session")
+def pushgateway(debian_bin):
+    """Debian's Pushgateway, empty or not: a test wipes it first."""
+    server = Pushgateway(debian_bin / "prometheus-pushgateway")
+    yield server
+    server.stop()

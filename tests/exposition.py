@@ -81,9 +81,11 @@ def is_cumulative(family, sample):
     return False
 
 
-def parse(text, ordered=True):
+def parse(text, ordered=True, grouped=False):
     """Reads a page and holds every line and every family to the rules.
 
+    `grouped` is for pages with groups of pushes, whose labels may be empty: of an empty `instance` a scraper
+    learns that it must not attach its own.
     `ordered=False` is for pages with names that had to be escaped: they stand in the order of the names as
     they were pushed, which the page does not show.
     """
@@ -103,6 +105,8 @@ def parse(text, ordered=True):
     if ordered:
         check_order(families)
     check_repeats(families)
+    if not grouped:
+        check_no_label_is_empty(families)
     return Page(families)
 
 
@@ -225,11 +229,9 @@ def check_labels(pairs):
     names = [name for name, _ in pairs]
     if len(set(names)) != len(names):
         raise InvalidPage("a label name twice")
-    for name, value in pairs:
+    for name in names:
         if name in RESERVED_LABELS:
             raise InvalidPage(f"the reserved label {name}")
-        if value == "":
-            raise InvalidPage(f"label {name} is empty")
 
 
 def read_number(text):
@@ -340,6 +342,14 @@ def possible_names(family):
 
 def family_order(sample):
     return tuple(pair for pair in sample.labels if pair[0] not in ("le", "quantile"))
+
+
+def check_no_label_is_empty(families):
+    for family in families.values():
+        for sample in family.samples:
+            for name, value in sample.labels:
+                if value == "":
+                    raise InvalidPage(f"{sample.key}: label {name} is empty")
 
 
 def check_repeats(families):
