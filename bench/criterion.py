@@ -4,6 +4,7 @@ import pathlib
 import re
 import subprocess
 
+TEXT_DECODE = "decode_text/w1_parsed"
 PURE_CRATES = ("sidecar-model", "sidecar-formats", "sidecar-store")
 
 
@@ -37,6 +38,23 @@ def two_threads(root):
     done = subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True)
     found = re.search(r"two_threads_ratio=([0-9.]+)", done.stdout)
     return float(found.group(1)) if found else None
+
+
+def text_decode(root, target):
+    """Bytes per second of decoding a text push whose shapes nobody remembers; None when there is no such benchmark."""
+    if not (root / "crates" / "sidecar-formats" / "benches" / "decode_text.rs").is_file():
+        return None
+    command = ["cargo", "bench", "--quiet", "-p", "sidecar-formats", "--bench", "decode_text", "--"]
+    options = ["--noplot", "--warm-up-time", "1", "--measurement-time", "3", TEXT_DECODE]
+    subprocess.run(command + options, cwd=root, check=True, stdout=subprocess.DEVNULL)
+    return bytes_per_second(pathlib.Path(target, "criterion", TEXT_DECODE, "new"))
+
+
+def bytes_per_second(folder):
+    with open(folder / "estimates.json") as f:
+        nanos = json.load(f)["median"]["point_estimate"]
+    with open(folder / "benchmark.json") as f:
+        return json.load(f)["throughput"]["Bytes"] / nanos * 1e9
 
 
 def duration(nanos):

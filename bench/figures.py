@@ -5,6 +5,12 @@ import statistics
 # machine was slower, not the server.
 NOISE_LIMIT = 1.20
 PHASES = ("fill", "steady", "scrape", "scrape_gzip", "mixed")
+PHASES_OF = {
+    "run": PHASES,
+    "push": ("fill", "steady", "scrape"),
+    "pages": ("fill", "openmetrics", "protobuf", "openmetrics_gzip", "protobuf_gzip"),
+    "groups": ("fill", "first", "full", "empty"),
+}
 
 
 class Row:
@@ -29,7 +35,7 @@ class Lines:
     def __init__(self, lines, name, problems, noisy):
         unusable = set(problems) | noisy
         self.all = [l for l in lines if l["server"] == name]
-        self.runs = [l for l in self.all if l["kind"] == "run" and key(l) not in unusable]
+        self.runs = [l for l in self.all if l["kind"] in PHASES_OF and key(l) not in unusable]
 
     def of(self, workload):
         return [l for l in self.runs if l["workload"] == workload]
@@ -50,8 +56,24 @@ def per_cpu_second(phase, what="samples"):
     return lambda l: l[phase][what] / l[phase]["server_cpu_s"] if l[phase]["server_cpu_s"] else None
 
 
-def cpu_ms_per_request(l):
-    return l["scrape"]["server_cpu_s"] / l["scrape"]["requests"] * 1e3 if l["scrape"]["requests"] else None
+def cpu_ms_per_request(l, phase="scrape"):
+    return l[phase]["server_cpu_s"] / l[phase]["requests"] * 1e3 if l[phase]["requests"] else None
+
+
+def page_ms(phase):
+    return lambda s: s.best("W3 pages", lambda l: cpu_ms_per_request(l, phase), min)
+
+
+def bytes_per_series(l):
+    return (l["rss_steady"] - l["rss_empty"]) / l["raw_series"]
+
+
+def full_against_empty(l):
+    """Of the turns' medians the median, each server's own."""
+    def p50(server):
+        return statistics.median(turn["latency_ms"]["p50"] for turn in l[server])
+
+    return p50("full") / p50("empty")
 
 
 def tail_ratio(percentile):
@@ -88,13 +110,35 @@ def rows(two_threads):
         Row(tail.format("maximum"), "ratio", 2, 1.2,
             lambda s: s.best("W3", tail_ratio("max"), statistics.median)),
         Row("memory per contribution, W2 after steady", "bytes", 120, 56,
-            lambda s: s.best("W2", lambda l: (l["rss_steady"] - l["rss_empty"]) / l["raw_series"]), null=False),
+            lambda s: s.best("W2", bytes_per_series), null=False),
         Row("memory at most, W3 after scrapes", "MB", 300e6, 160e6,
             lambda s: s.best("W3", lambda l: l["hwm_scrape"])),
         Row("idle: resident memory", "MB", 12e6, 6e6, lambda s: (s.kind("idle") or {}).get("rss")),
         Row("idle: CPU", "share", 0.001, None, idle_share),
         Row("start (exec) to first answer", "ms", 50, 10,
             lambda s: s.kind("start") and statistics.median(s.kind("start")["ms"])),
+        *format_rows(),
+    ]
+
+
+def format_rows():
+    """What other formats than JSON cost."""
+    page = "scrape of W3's series as {}, server CPU"
+    return [
+        Row("W1 as text pushes with _id, samples per CPU second", "count", 5e6, 9e6,
+            lambda s: s.best("W1 text", per_cpu_second("steady")), higher=True),
+        Row("W1 as protobuf pushes with _id, samples per CPU second", "count", 4e6, 8e6,
+            lambda s: s.best("W1 protobuf", per_cpu_second("steady")), higher=True),
+        Row("decode of W1's text body with unknown shapes", "MB/s", 300e6, 1000e6,
+            lambda s: (s.kind("decode") or {}).get("bytes_per_s"), higher=True, null=False),
+        Row(page.format("OpenMetrics"), "ms", 60, 20, page_ms("openmetrics"), null=False),
+        Row(page.format("protobuf"), "ms", 60, 20, page_ms("protobuf"), null=False),
+        Row(page.format("OpenMetrics, gzip"), "ms", 120, 70, page_ms("openmetrics_gzip"), null=False),
+        Row(page.format("protobuf, gzip"), "ms", 120, 70, page_ms("protobuf_gzip"), null=False),
+        Row("memory per grouped series, W2 as text pushes with _id", "bytes", 120, 50,
+            lambda s: s.best("W2 text", bytes_per_series), null=False),
+        Row("push p50 with 150,000 plain groups stored, against an empty server", "ratio", 1.3, 1.05,
+            lambda s: s.best("groups", full_against_empty), null=False),
     ]
 
 
@@ -102,7 +146,7 @@ def problems(lines, own):
     """Why a run of `own` or of the null server cannot count: {key: reason}."""
     found = {}
     for line in lines:
-        if line["kind"] != "run":
+        if line["kind"] not in PHASES_OF:
             continue
         reason = problem(line, line["server"] == own)
         if reason:
@@ -113,18 +157,27 @@ def problems(lines, own):
 def problem(line, merges):
     if line["died"]:
         return "the server ended during the run"
-    for phase in PHASES:
-        result = line[phase]
-        if "failed" in result:
-            return f"{phase}: {result['failed']}"
-        bad = {k: v for k, v in result["statuses"].items() if k != "200"}
-        if bad or result["errors"] or result.get("side_errors"):
-            error = result.get("first_error") or result.get("bad_body", "")
-            return f"{phase}: {result['errors']} errors, other answers than 200: {bad} {error}"
-        if not result["complete"]:
-            return f"{phase}: not finished in time"
-    if merges and line["scrape"]["scrape_series"] != line["merged_series"]:
-        return f"the page has {line['scrape']['scrape_series']} series, expected {line['merged_series']}"
+    for phase in PHASES_OF[line["kind"]]:
+        for result in line[phase] if isinstance(line[phase], list) else [line[phase]]:
+            reason = phase_problem(result)
+            if reason:
+                return f"{phase}: {reason}"
+    for phase in ("scrape", "openmetrics"):
+        series = line.get(phase, {}).get("scrape_series")
+        if merges and phase in line and series != line["merged_series"]:
+            return f"the page has {series} series, expected {line['merged_series']}"
+    return None
+
+
+def phase_problem(result):
+    if "failed" in result:
+        return result["failed"]
+    bad = {k: v for k, v in result["statuses"].items() if k != "200"}
+    if bad or result["errors"] or result.get("side_errors"):
+        error = result.get("first_error") or result.get("bad_body", "")
+        return f"{result['errors']} errors, other answers than 200: {bad} {error}"
+    if not result["complete"]:
+        return "not finished in time"
     return None
 
 
@@ -132,7 +185,7 @@ def noisy(lines, own, null):
     """Keys of own runs whose client was slowed down against the null server's run of the same minutes."""
     cost = {}
     for line in lines:
-        if line["kind"] == "run" and line["steady"].get("samples"):
+        if line["kind"] in ("run", "push") and line["steady"].get("samples"):
             cost[key(line)] = line["steady"]["client_cpu_s"] / line["steady"]["samples"]
     found = {}
     for (server, workload, run), mine in cost.items():
@@ -171,6 +224,8 @@ def text(value, unit):
         return f"{value:.3g} ms" if value < 100 else f"{value:.0f} ms"
     if unit == "MB":
         return f"{value / 1e6:.1f} MB"
+    if unit == "MB/s":
+        return f"{value / 1e6:.0f} MB/s"
     if unit == "bytes":
         return f"{value:.0f} B"
     if unit == "share":

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures monasca-sidecar and prints one table.
 
-  bench/run.py                                  best of 5 runs of 8 s for each workload, about 15 minutes
+  bench/run.py                                  best of 5 runs of 8 s for each workload, about 20 minutes
   bench/run.py --quick                          the same once and short: does it work, not how fast is it
   bench/run.py --write docs/performance.md      puts the table between that file's markers
   bench/run.py --server-cmd "other --port {port}" --workloads W1,W4      another server
@@ -20,6 +20,7 @@ import time
 
 import criterion
 import figures
+import format_phases
 import phases
 import servers
 
@@ -58,6 +59,8 @@ def main():
         say(f"idle for {o.idle_seconds:g} s")
         for line in phases.idle({"sidecar": own, "null": null}, o.idle_seconds, cpus[0]):
             keep(line)
+        if not o.server_cmd:
+            measure_formats(o, bench, own, null, keep)
         in_process(o, keep)
     except servers.ServerError as error:
         sys.exit(f"run.py: {error}")
@@ -133,11 +136,31 @@ def measure_pair(bench, own, null, workload, number, keep):
     keep(bench.run("null", f"{null} --get-bytes {page}", workload, number))
 
 
+def measure_formats(o, bench, own, null, keep):
+    """What other formats than JSON cost, of the chosen workloads."""
+    for number in range(1, o.runs + 1):
+        for mode in ("text", "protobuf") if "W1" in o.workloads else ():
+            say(f"run {number} W1 as {mode}")
+            keep(format_phases.push(bench, "sidecar", own, "W1", mode, number))
+            keep(format_phases.push(bench, "null", null, "W1", mode, number))
+    for number in range(1, min(o.runs, 3) + 1):
+        if "W2" in o.workloads:
+            say(f"run {number} W2 as text")
+            keep(format_phases.push(bench, "sidecar", own, "W2", "text", number))
+        if "W3" in o.workloads:
+            say(f"run {number} W3, pages in other formats")
+            keep(format_phases.pages(bench, "sidecar", own, number))
+    say("many plain groups")
+    keep(format_phases.groups(bench, "sidecar", own))
+
+
 def in_process(o, keep):
     if o.server_cmd:
         return
     say("two threads against one")
     keep({"kind": "two_threads", "server": "sidecar", "ratio": criterion.two_threads(ROOT)})
+    say("decoding text")
+    keep({"kind": "decode", "server": "sidecar", "bytes_per_s": criterion.text_decode(ROOT, target_dir(ROOT))})
     if o.with_criterion:
         criterion.run_benches(ROOT)
         keep({"kind": "criterion", "server": "sidecar", "table": criterion.table(target_dir(ROOT))})

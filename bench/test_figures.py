@@ -22,6 +22,31 @@ def run_line(server, number, cpu=1.0, client_cpu=1.0):
     return line
 
 
+def push_line(server, number, cpu=1.0, client_cpu=1.0, workload="W1 text"):
+    line = {"kind": "push", "server": server, "workload": workload, "run": number, "raw_series": 200_000,
+            "merged_series": 502, "died": False, "rss_empty": 5_000_000, "rss_steady": 15_000_000}
+    for name in figures.PHASES_OF["push"]:
+        line[name] = phase(4_000_000, cpu, client_cpu, scrape_series=502)
+    return line
+
+
+def pages_line(**spoilt):
+    line = {"kind": "pages", "server": "sidecar", "workload": "W3 pages", "run": 1, "merged_series": 250_000,
+            "died": False}
+    for name in figures.PHASES_OF["pages"]:
+        line[name] = phase(0, 0.1, scrape_series=250_000) | {"requests": 5}
+    line["protobuf_gzip"].update(spoilt)
+    return line
+
+
+def groups_line(full, empty):
+    line = {"kind": "groups", "server": "sidecar", "workload": "groups", "run": 1, "died": False,
+            "fill": phase(150_000, 1.0), "first": phase(500, 0.1)}
+    for name, medians in (("full", full), ("empty", empty)):
+        line[name] = [phase(500, 0.1) | {"latency_ms": {"p50": p50}} for p50 in medians]
+    return line
+
+
 def figure(lines, begins):
     table, _, notes = figures.table(lines)
     row = next(row for row in table.splitlines() if row.startswith(f"| {begins}"))
@@ -72,7 +97,54 @@ class Table(unittest.TestCase):
 
     def test_all_rows_can_be_printed_without_any_measurement(self):
         table, misses, _ = figures.table([])
-        self.assertEqual((table.count("not measured"), misses), (15, 0))
+        self.assertEqual((table.count("not measured"), misses), (24, 0))
+
+
+class Formats(unittest.TestCase):
+    def test_pushes_in_other_formats_have_rows_of_their_own(self):
+        lines = [run_line("sidecar", 1), push_line("sidecar", 1, cpu=0.5), push_line("null", 1, cpu=0.25)]
+        self.assertEqual(figure(lines, "W1 samples")[0][3], "8.00 M")
+        cells, notes = figure(lines, "W1 as text")
+        self.assertEqual(cells[3:], ["8.00 M", "16.00 M", "0.50", "PASS"])
+        self.assertEqual((figure(lines, "W1 as protobuf")[0][-1], notes), ("not measured", []))
+
+    def test_a_slowed_client_drops_a_run_in_any_format(self):
+        lines = [push_line("sidecar", 1, client_cpu=1.21), push_line("null", 1)]
+        cells, notes = figure(lines, "W1 as text")
+        self.assertEqual(cells[3], "-")
+        self.assertIn("sidecar W1 text 1: dropped", notes[0])
+
+    def test_a_push_run_with_another_page_does_not_count(self):
+        line = push_line("sidecar", 1)
+        line["scrape"]["scrape_series"] = 501
+        self.assertEqual(figure([line], "W1 as text")[0][-1], "not measured")
+
+    def test_memory_of_grouped_series_is_that_of_the_steady_phase(self):
+        cells, _ = figure([push_line("sidecar", 1, workload="W2 text")], "memory per grouped")
+        self.assertEqual(cells[3:], ["50 B", "-", "-", "PASS, aim reached"])
+
+    def test_a_page_in_each_format_costs_cpu_per_scrape(self):
+        self.assertEqual(figure([pages_line()], "scrape of W3's series as protobuf, gzip")[0][3], "20 ms")
+
+    def test_a_page_in_another_format_than_asked_does_not_count(self):
+        cells, notes = figure([pages_line(failed="answered text/plain")], "scrape of W3's series as OpenMetrics,")
+        self.assertEqual(cells[3], "-")
+        self.assertIn("protobuf_gzip: answered text/plain", notes[0])
+
+    def test_the_full_server_stands_against_the_empty_one_by_the_median_turn(self):
+        lines = [groups_line(full=[0.11, 0.9, 0.11], empty=[0.1, 0.01, 0.1])]
+        self.assertEqual(figure(lines, "push p50 with 150,000")[0][3], "1.10 x")
+
+    def test_one_failed_turn_spoils_the_comparison(self):
+        line = groups_line(full=[0.1, 0.1], empty=[0.1, 0.1])
+        line["empty"][1]["errors"] = 1
+        cells, notes = figure([line], "push p50 with 150,000")
+        self.assertEqual(cells[3], "-")
+        self.assertIn("empty: 1 errors", notes[0])
+
+    def test_decoding_is_a_rate_of_bytes(self):
+        lines = [{"kind": "decode", "server": "sidecar", "bytes_per_s": 512_400_000.0}]
+        self.assertEqual(figure(lines, "decode of W1's text")[0][1:4], ["300 MB/s", "1000 MB/s", "512 MB/s"])
 
 
 class Files(unittest.TestCase):
@@ -94,6 +166,13 @@ class Files(unittest.TestCase):
             (new / "estimates.json").write_text('{"median": {"point_estimate": 50000.0}}')
             (new / "benchmark.json").write_text('{"full_id": "decode/w1", "throughput": {"Elements": 500}}')
             self.assertTrue(criterion.table(folder).endswith("| decode/w1 | 50 us | 10 M/s |"))
+
+    def test_a_criterion_estimate_of_bytes_becomes_a_rate(self):
+        with tempfile.TemporaryDirectory() as folder:
+            new = pathlib.Path(folder)
+            (new / "estimates.json").write_text('{"median": {"point_estimate": 100000.0}}')
+            (new / "benchmark.json").write_text('{"full_id": "x", "throughput": {"Bytes": 50000}}')
+            self.assertEqual(criterion.bytes_per_second(new), 500e6)
 
 
 if __name__ == "__main__":

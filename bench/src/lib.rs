@@ -3,8 +3,10 @@
 //! `loadgen` drives a server with [`workload`] bodies through [`drive`]; `nullserver` is [`null`], the
 //! ceiling that HTTP itself sets. `run.py` starts both and prints the table.
 
+pub mod body;
 pub mod connection;
 pub mod drive;
+pub mod exposition;
 pub mod null;
 pub mod page;
 pub mod report;

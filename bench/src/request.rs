@@ -1,11 +1,13 @@
 //! Whole HTTP requests, built before the clock starts; only counter digits change afterwards.
 
-use crate::workload::{Body, COUNTER_DIGITS};
+use crate::body::{Body, Format};
+use crate::workload::COUNTER_DIGITS;
 
 /// One request ready to be written to a socket.
 #[derive(Clone, Debug)]
 pub struct Request {
     bytes: Vec<u8>,
+    format: Format,
     counters: Vec<usize>,
     samples: usize,
 }
@@ -15,22 +17,24 @@ impl Request {
     #[must_use]
     pub fn push(host: &str, path: &str, body: &Body) -> Self {
         let mut bytes = format!(
-            "POST {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: loadgen\r\nContent-Type: application/json\r\n\
+            "{} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: loadgen\r\nContent-Type: {}\r\n\
              Content-Length: {}\r\n\r\n",
-            body.json.len()
+            body.method,
+            body.format.content_type(),
+            body.bytes.len()
         )
         .into_bytes();
         let head = bytes.len();
-        bytes.extend_from_slice(&body.json);
+        bytes.extend_from_slice(&body.bytes);
         let counters = body.counters.iter().map(|at| at + head).collect();
-        Self { bytes, counters, samples: body.samples }
+        Self { bytes, format: body.format, counters, samples: body.samples }
     }
 
-    /// A scrape of `path`.
+    /// A scrape of `path` in the format `accept`.
     #[must_use]
-    pub fn scrape(host: &str, path: &str, accept_encoding: Option<&str>) -> Self {
+    pub fn scrape(host: &str, path: &str, accept: &str, accept_encoding: Option<&str>) -> Self {
         let mut text = format!(
-            "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: loadgen\r\nAccept: text/plain;version=0.0.4\r\n"
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: loadgen\r\nAccept: {accept}\r\n"
         );
         if let Some(encoding) = accept_encoding {
             text.push_str("Accept-Encoding: ");
@@ -38,7 +42,7 @@ impl Request {
             text.push_str("\r\n");
         }
         text.push_str("\r\n");
-        Self { bytes: text.into_bytes(), counters: Vec::new(), samples: 0 }
+        Self { bytes: text.into_bytes(), format: Format::Text, counters: Vec::new(), samples: 0 }
     }
 
     /// Overwrites every counter with `value`, which must have [`COUNTER_DIGITS`] digits.
@@ -46,15 +50,16 @@ impl Request {
         if self.counters.is_empty() {
             return;
         }
-        let mut digits = [b'0'; COUNTER_DIGITS];
-        let mut rest = value;
-        for digit in digits.iter_mut().rev() {
-            *digit = b'0' + (rest % 10) as u8;
-            rest /= 10;
+        match self.format {
+            Format::Json | Format::Text => self.overwrite(&digits(value)),
+            Format::Protobuf => self.overwrite(&(value as f64).to_le_bytes()),
         }
+    }
+
+    fn overwrite(&mut self, value: &[u8]) {
         for at in &self.counters {
-            if let Some(place) = self.bytes.get_mut(*at..*at + COUNTER_DIGITS) {
-                place.copy_from_slice(&digits);
+            if let Some(place) = self.bytes.get_mut(*at..*at + value.len()) {
+                place.copy_from_slice(value);
             }
         }
     }
@@ -72,6 +77,16 @@ impl Request {
     }
 }
 
+fn digits(value: u64) -> [u8; COUNTER_DIGITS] {
+    let mut digits = [b'0'; COUNTER_DIGITS];
+    let mut rest = value;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    digits
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,10 +101,12 @@ mod tests {
             samples_per_request: 2,
             connections: 1,
         };
-        let old = shape.bodies(0, 1_000_000_000_000).swap_remove(0);
-        let new = shape.bodies(0, 2_000_000_000_001).swap_remove(0);
-        let mut request = Request::push("h:1", "/v1/ingest", &old);
-        request.set_counters(2_000_000_000_001);
-        assert_eq!(request.bytes(), Request::push("h:1", "/v1/ingest", &new).bytes());
+        for format in [Format::Json, Format::Text, Format::Protobuf] {
+            let old = shape.bodies(format, 0, 1_000_000_000_000).swap_remove(0);
+            let new = shape.bodies(format, 0, 2_000_000_000_001).swap_remove(0);
+            let mut request = Request::push("h:1", "/v1/ingest", &old);
+            request.set_counters(2_000_000_000_001);
+            assert_eq!(request.bytes(), Request::push("h:1", "/v1/ingest", &new).bytes());
+        }
     }
 }

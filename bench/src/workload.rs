@@ -1,9 +1,12 @@
-//! The fixed workloads W1 to W4: which instances push which series, and the bytes of each push.
+//! The fixed workloads W1 to W4: which instances push which series, and the bytes of each push as JSON.
 //!
 //! The bytes are part of the definition of every published figure. A test holds their digests; a change
 //! here makes older figures incomparable and needs a new workload name instead.
 
 use std::fmt::Write as _;
+
+use crate::body::{Body, Format};
+use crate::exposition;
 
 /// How many digits every counter value has, so that it can be overwritten in place.
 pub const COUNTER_DIGITS: usize = 13;
@@ -44,44 +47,77 @@ impl Workload {
     /// Every body of one pass, in the order in which a single connection would send them: all instances
     /// push their first part, then all push their second part, and so on.
     #[must_use]
-    pub fn bodies(&self, variant: usize, counter: u64) -> Vec<Body> {
+    pub fn bodies(&self, format: Format, variant: usize, counter: u64) -> Vec<Body> {
         let per_instance = self.families * self.series_per_family;
         let part = self.samples_per_request.clamp(1, per_instance.max(1));
         let mut bodies = Vec::new();
         for start in (0..per_instance).step_by(part) {
             let end = (start + part).min(per_instance);
             for instance in 0..self.instances {
-                bodies.push(self.body(instance, start..end, variant, counter));
+                let samples: Vec<_> =
+                    (start..end).map(|n| self.sample(instance, n, variant)).collect();
+                let mut body = match format {
+                    Format::Json => json_body(&instance_id(instance), &samples, counter),
+                    Format::Text => exposition::text(&samples, counter),
+                    Format::Protobuf => exposition::protobuf(&samples, counter),
+                };
+                if format != Format::Json {
+                    body.path = format!("/metrics/job/bench/_id/{}", instance_id(instance));
+                    // What a PUT leaves out goes: a part of an instance's series has to be a POST.
+                    body.method = if part == per_instance { "PUT" } else { "POST" };
+                }
+                bodies.push(body);
             }
         }
         bodies
     }
 
-    fn body(
-        &self,
-        instance: usize,
-        samples: std::ops::Range<usize>,
-        variant: usize,
-        counter: u64,
-    ) -> Body {
-        let mut writer = BodyWriter::new(instance, variant, counter);
-        let count = samples.len();
-        for n in samples {
-            writer.sample(n / self.series_per_family, n % self.series_per_family);
+    fn sample(&self, instance: usize, n: usize, variant: usize) -> Sample {
+        let (family, series) = (n / self.series_per_family, n % self.series_per_family);
+        let aggregate = AGGREGATIONS.get(family % AGGREGATIONS.len()).copied().unwrap_or("sum");
+        let counted = aggregate == "sum";
+        Sample {
+            family,
+            name: format!("app_bench_family_{family:03}{}", if counted { "_total" } else { "" }),
+            labels: [
+                ("_aggregate", aggregate.to_owned()),
+                (
+                    "method",
+                    METHODS.get(series % METHODS.len()).copied().unwrap_or("GET").to_owned(),
+                ),
+                ("route", format!("/api/v1/resource/{series}")),
+                ("code", if series % 7 == 3 { "500" } else { "200" }.to_owned()),
+            ],
+            gauge: (!counted).then(|| gauge_value(instance, family, series, variant)),
         }
-        writer.finish(count)
     }
 }
 
-/// One push: a JSON array of families.
+/// One sample of a workload, in whatever format it is pushed.
 #[derive(Clone, Debug)]
-pub struct Body {
-    /// The JSON text.
-    pub json: Vec<u8>,
-    /// Where the counter values begin in `json`, [`COUNTER_DIGITS`] bytes each.
-    pub counters: Vec<usize>,
-    /// Samples in it.
-    pub samples: usize,
+pub struct Sample {
+    /// The number of its family.
+    pub family: usize,
+    /// The name of its family and its own.
+    pub name: String,
+    /// All labels but `_id`, which the body or the path has.
+    pub labels: [(&'static str, String); 4],
+    /// The value of a gauge; counters all have the round's value.
+    pub gauge: Option<f64>,
+}
+
+impl Sample {
+    /// The type, as JSON and text write it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        if self.gauge.is_some() { "gauge" } else { "counter" }
+    }
+
+    /// The help text of its family.
+    #[must_use]
+    pub fn help(&self) -> String {
+        format!("Benchmark family number {}.", self.family)
+    }
 }
 
 /// The value that all counters have in a round. It rises with time and with each round, so that phases
@@ -91,71 +127,48 @@ pub fn counter_value(started: u64, round: u64) -> u64 {
     1_000_000_000_000 + (started + round) % 7_900_000_000_000
 }
 
-struct BodyWriter {
-    out: String,
-    id: String,
-    instance: usize,
-    variant: usize,
-    counter: u64,
-    counters: Vec<usize>,
-    open: Option<usize>,
-}
-
-impl BodyWriter {
-    fn new(instance: usize, variant: usize, counter: u64) -> Self {
-        Self {
-            out: String::from("["),
-            id: instance_id(instance),
-            instance,
-            variant,
-            counter,
-            counters: Vec::new(),
-            open: None,
-        }
-    }
-
-    fn sample(&mut self, family: usize, series: usize) {
-        let aggregate = AGGREGATIONS.get(family % AGGREGATIONS.len()).copied().unwrap_or("sum");
-        let counted = aggregate == "sum";
-        let (kind, suffix) = if counted { ("counter", "_total") } else { ("gauge", "") };
-        let name = format!("app_bench_family_{family:03}{suffix}");
-        self.open_family(family, &name, kind);
-        let method = METHODS.get(series % METHODS.len()).copied().unwrap_or("GET");
-        let code = if series % 7 == 3 { "500" } else { "200" };
-        let id = &self.id;
+fn json_body(id: &str, samples: &[Sample], counter: u64) -> Body {
+    let mut out = String::from("[");
+    let mut counters = Vec::new();
+    let mut open = None;
+    for sample in samples {
+        let (name, kind) = (&sample.name, sample.kind());
         // Writing to a String cannot fail.
-        let _ = write!(
-            self.out,
-            "{{\"name\":\"{name}\",\"labels\":{{\"_id\":\"{id}\",\"_aggregate\":\"{aggregate}\",\"method\":\"{method}\",\
-             \"route\":\"/api/v1/resource/{series}\",\"code\":\"{code}\"}},\"value\":"
-        );
-        if counted {
-            self.counters.push(self.out.len());
-            let _ = write!(self.out, "{}}}", self.counter);
+        if open == Some(sample.family) {
+            out.push(',');
         } else {
-            let _ =
-                write!(self.out, "{}}}", gauge_value(self.instance, family, series, self.variant));
+            if open.is_some() {
+                out.push_str("]},");
+            }
+            let help = sample.help();
+            let _ = write!(
+                out,
+                "{{\"name\":\"{name}\",\"type\":\"{kind}\",\"help\":\"{help}\",\"values\":["
+            );
+            open = Some(sample.family);
         }
+        let _ = write!(out, "{{\"name\":\"{name}\",\"labels\":{{\"_id\":\"{id}\"");
+        for (label, value) in &sample.labels {
+            let _ = write!(out, ",\"{label}\":\"{value}\"");
+        }
+        out.push_str("},\"value\":");
+        let _ = match sample.gauge {
+            Some(value) => write!(out, "{value}}}"),
+            None => {
+                counters.push(out.len());
+                write!(out, "{counter}}}")
+            }
+        };
     }
-
-    fn open_family(&mut self, family: usize, name: &str, kind: &str) {
-        if self.open == Some(family) {
-            self.out.push(',');
-            return;
-        }
-        if self.open.is_some() {
-            self.out.push_str("]},");
-        }
-        let _ = write!(
-            self.out,
-            "{{\"name\":\"{name}\",\"type\":\"{kind}\",\"help\":\"Benchmark family number {family}.\",\"values\":["
-        );
-        self.open = Some(family);
-    }
-
-    fn finish(mut self, samples: usize) -> Body {
-        self.out.push_str("]}]");
-        Body { json: self.out.into_bytes(), counters: self.counters, samples }
+    out.push_str("]}]");
+    let bytes = out.into_bytes();
+    Body {
+        format: Format::Json,
+        method: "POST",
+        path: String::from("/v1/ingest"),
+        bytes,
+        counters,
+        samples: samples.len(),
     }
 }
 
@@ -187,9 +200,10 @@ mod tests {
     use super::*;
 
     fn digest(name: &str, variant: usize) -> (usize, u64) {
-        let bodies = Workload::named(name).unwrap().bodies(variant, 1_000_000_000_000);
+        let bodies =
+            Workload::named(name).unwrap().bodies(Format::Json, variant, 1_000_000_000_000);
         let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-        for byte in bodies.iter().flat_map(|b| &b.json) {
+        for byte in bodies.iter().flat_map(|b| &b.bytes) {
             hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
         (bodies.len(), hash)
@@ -205,8 +219,11 @@ mod tests {
 
     #[test]
     fn a_push_is_json_with_the_samples_it_claims() {
-        let body = Workload::named("W1").unwrap().bodies(0, 1_000_000_000_000).swap_remove(3);
-        let json: serde_json::Value = serde_json::from_slice(&body.json).unwrap();
+        let body = Workload::named("W1")
+            .unwrap()
+            .bodies(Format::Json, 0, 1_000_000_000_000)
+            .swap_remove(3);
+        let json: serde_json::Value = serde_json::from_slice(&body.bytes).unwrap();
         let families = json.as_array().unwrap();
         let samples: usize = families.iter().map(|f| f["values"].as_array().unwrap().len()).sum();
         assert_eq!((families.len(), samples, body.samples), (50, 500, 500));
@@ -214,9 +231,9 @@ mod tests {
 
     #[test]
     fn every_counter_position_holds_a_counter() {
-        for body in Workload::named("W4").unwrap().bodies(1, 1_234_567_890_123) {
+        for body in Workload::named("W4").unwrap().bodies(Format::Json, 1, 1_234_567_890_123) {
             for at in body.counters {
-                assert_eq!(&body.json[at..at + COUNTER_DIGITS], b"1234567890123");
+                assert_eq!(&body.bytes[at..at + COUNTER_DIGITS], b"1234567890123");
             }
         }
     }

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use sidecar_bench::body::Format;
 use sidecar_bench::drive::{self, Outcome, Plan, SideScrape, Until};
 use sidecar_bench::null;
 use sidecar_bench::page::Keep;
@@ -30,7 +31,7 @@ fn run(plan: &Plan, lanes: Vec<drive::Lane>, side: Option<SideScrape>) -> Outcom
 
 fn lanes(name: &str, addr: SocketAddr) -> Vec<drive::Lane> {
     let workload = Workload::named(name).unwrap();
-    let bodies = workload.bodies(0, 1_000_000_000_000);
+    let bodies = workload.bodies(Format::Json, 0, 1_000_000_000_000);
     let requests =
         bodies.iter().map(|body| Request::push(&addr.to_string(), "/v1/ingest", body)).collect();
     drive::deal(vec![requests], workload.connections)
@@ -58,7 +59,7 @@ fn a_run_stops_after_the_requests_it_was_given() {
 #[test]
 fn a_scrape_reads_the_whole_page() {
     let addr = start_null_server();
-    let request = Request::scrape(&addr.to_string(), "/metrics", None);
+    let request = Request::scrape(&addr.to_string(), "/metrics", "*/*", None);
     let lanes = drive::deal(vec![vec![request]], 1);
     let outcome = run(&plan(addr, Until::Requests(3), Keep::Series), lanes, None);
     assert_eq!((outcome.main.received, outcome.main.errors), (3 * PAGE_BYTES as u64, 0));
@@ -67,7 +68,7 @@ fn a_scrape_reads_the_whole_page() {
 #[test]
 fn scrapes_go_on_beside_the_pushes() {
     let addr = start_null_server();
-    let request = Request::scrape(&addr.to_string(), "/metrics", None);
+    let request = Request::scrape(&addr.to_string(), "/metrics", "*/*", None);
     let side = SideScrape { request, interval: Duration::from_millis(5) };
     let mut plan = plan(addr, Until::Time, Keep::Excerpt);
     plan.max_time = Duration::from_millis(500);

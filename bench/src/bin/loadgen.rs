@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Parser, ValueEnum};
 use rustix::time::{ClockId, clock_gettime};
+use sidecar_bench::body::{Body, Format};
 use sidecar_bench::drive::{self, Lane, Plan, SideScrape, Until};
+use sidecar_bench::exposition;
 use sidecar_bench::page::Keep;
 use sidecar_bench::report::Report;
 use sidecar_bench::request::Request;
@@ -24,7 +26,7 @@ struct Args {
     /// What to send.
     #[arg(long, value_enum, default_value_t = Mode::Json)]
     mode: Mode,
-    /// Path to push to or to scrape [default: /v1/ingest or /metrics]
+    /// Path to push to or to scrape [default: what the mode says, or /metrics]
     #[arg(long)]
     path: Option<String>,
     /// W1: 16 instances, 500 samples a push. W2: 1000, 200. W3: 4 with 250,000 series each, 5000. W4: 16, 1.
@@ -48,6 +50,12 @@ struct Args {
     /// An exchange that takes longer is an error.
     #[arg(long, default_value_t = 60.0)]
     timeout: f64,
+    /// Groups in mode groups.
+    #[arg(long, default_value_t = 150_000)]
+    groups: usize,
+    /// Send this Accept with scrapes.
+    #[arg(long, default_value = "text/plain;version=0.0.4")]
+    accept: String,
     /// Send this Accept-Encoding with scrapes.
     #[arg(long)]
     accept_encoding: Option<String>,
@@ -67,8 +75,14 @@ struct Args {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Mode {
-    /// Push JSON.
+    /// POST JSON to /v1/ingest.
     Json,
+    /// PUT or POST text 0.0.4 to /metrics/job/bench/_id/<id>.
+    Text,
+    /// The same as delimited protobuf.
+    Protobuf,
+    /// PUT one sample each to many groups /metrics/job/bench/instance/<n>, which are not merged.
+    Groups,
     /// GET a page.
     Scrape,
 }
@@ -88,11 +102,11 @@ fn run(args: &Args) -> Result<(), Failure> {
         .ok_or_else(|| format!("unknown workload {}", args.workload))?;
     let started = ticks_now();
     if let Some(file) = &args.dump_body {
-        return dump_body(&workload, started, file);
+        return dump_body(&bodies(args, &workload, 0, started), file);
     }
     let lanes = match args.mode {
-        Mode::Json => push_lanes(args, &workload, started),
         Mode::Scrape => scrape_lanes(args),
+        _ => push_lanes(args, &workload, started),
     };
     let expected = expected_requests(args, &lanes);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -112,9 +126,9 @@ fn run(args: &Args) -> Result<(), Failure> {
 
 fn plan(args: &Args) -> Plan {
     let keep = match (args.mode, &args.dump) {
-        (Mode::Json, _) => Keep::Excerpt,
         (Mode::Scrape, None) => Keep::Series,
         (Mode::Scrape, Some(_)) => Keep::Whole,
+        _ => Keep::Excerpt,
     };
     let until = match (args.fill, args.requests) {
         (true, _) => Until::OnePass,
@@ -132,12 +146,11 @@ fn plan(args: &Args) -> Plan {
 
 fn push_lanes(args: &Args, workload: &Workload, started: u64) -> Vec<Lane> {
     let host = args.addr.to_string();
-    let path = args.path.as_deref().unwrap_or("/v1/ingest");
-    let first = counter_value(started, 0);
-    let variants = if args.fill { 1 } else { args.variants.max(1) };
+    let variants = if args.fill || args.mode == Mode::Groups { 1 } else { args.variants.max(1) };
     let requests = |variant| {
-        let bodies = workload.bodies(variant, first);
-        bodies.iter().map(|body| Request::push(&host, path, body)).collect()
+        let request =
+            |body: &Body| Request::push(&host, args.path.as_deref().unwrap_or(&body.path), body);
+        bodies(args, workload, variant, started).iter().map(request).collect()
     };
     drive::deal(
         (0..variants).map(requests).collect(),
@@ -145,17 +158,31 @@ fn push_lanes(args: &Args, workload: &Workload, started: u64) -> Vec<Lane> {
     )
 }
 
+fn bodies(args: &Args, workload: &Workload, variant: usize, started: u64) -> Vec<Body> {
+    let first = counter_value(started, 0);
+    match args.mode {
+        Mode::Text => workload.bodies(Format::Text, variant, first),
+        Mode::Protobuf => workload.bodies(Format::Protobuf, variant, first),
+        Mode::Groups => exposition::groups(args.groups, first),
+        Mode::Json | Mode::Scrape => workload.bodies(Format::Json, variant, first),
+    }
+}
+
 fn scrape_lanes(args: &Args) -> Vec<Lane> {
     let path = args.path.as_deref().unwrap_or("/metrics");
-    let request = Request::scrape(&args.addr.to_string(), path, args.accept_encoding.as_deref());
+    let request = scrape(args, path);
     let connections = args.connections.unwrap_or(1).max(1);
     drive::deal(vec![vec![request; connections]], connections)
+}
+
+fn scrape(args: &Args, path: &str) -> Request {
+    Request::scrape(&args.addr.to_string(), path, &args.accept, args.accept_encoding.as_deref())
 }
 
 fn side_scrape(args: &Args) -> Option<SideScrape> {
     let path = args.side_scrape.as_deref()?;
     Some(SideScrape {
-        request: Request::scrape(&args.addr.to_string(), path, args.accept_encoding.as_deref()),
+        request: scrape(args, path),
         interval: Duration::from_millis(args.side_interval_ms),
     })
 }
@@ -164,13 +191,12 @@ fn expected_requests(args: &Args, lanes: &[Lane]) -> usize {
     if args.fill { lanes.iter().map(Vec::len).sum() } else { args.requests }
 }
 
-fn dump_body(workload: &Workload, started: u64, file: &std::path::Path) -> Result<(), Failure> {
-    let bodies = workload.bodies(0, counter_value(started, 0));
+fn dump_body(bodies: &[Body], file: &std::path::Path) -> Result<(), Failure> {
     let first = bodies.first().ok_or("the workload has no body")?;
-    std::fs::write(file, &first.json)?;
+    std::fs::write(file, &first.bytes)?;
     println!(
         "{{\"bytes\":{},\"samples\":{},\"bodies\":{}}}",
-        first.json.len(),
+        first.bytes.len(),
         first.samples,
         bodies.len()
     );
