@@ -65,9 +65,9 @@ def scrape_with_prometheus(debian_bin, tmp_path):
         prometheus.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def pushgateway(debian_bin):
-    """Debian's Pushgateway, empty or not: a test wipes it first."""
+    """Debian's Pushgateway, one for each test: after many refused pushes it keeps its lock, and the next push hangs."""
     server = Pushgateway(debian_bin / "prometheus-pushgateway")
     yield server
     server.stop()
