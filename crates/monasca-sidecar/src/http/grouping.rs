@@ -7,6 +7,7 @@ use super::query::percent_decoded;
 use base64::Engine;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use sidecar_model::{Escaping, unescape_name};
 use sidecar_store::GroupKey;
 
 /// A name with this suffix has its value in base64, which can carry slashes and nothing at all.
@@ -59,6 +60,8 @@ fn label(name: &str, value: &str) -> Result<(String, String), Problem> {
         Some(plain) => (plain.to_owned(), from_base64(&name, value)?),
         None => (name, percent_decoded(value)?),
     };
+    // As the Pushgateway takes names that no path of old could carry.
+    let name = unescape_name(&name, Escaping::Values).into_owned();
     if name.is_empty() || name.starts_with("__") || name == "_aggregate" {
         return Err(bad(&name, "improper label name"));
     }
@@ -104,6 +107,8 @@ mod tests {
             ("job/a/job/b", "job=a"),
             ("job/a/_id/7", "_id=7,job=a"),
             ("job/%C3%A9", "job=é"),
+            ("job/a/U__http_2e_status/b", "http.status=b,job=a"),
+            ("job/a/U__x_y/b", "U__x_y=b,job=a"),
         ] {
             assert_eq!(read(path).as_deref(), Ok(expected), "{path}");
         }
