@@ -75,6 +75,19 @@ def test_the_gunicorn_application_of_readme_counts_its_requests(sidecar, shell, 
     assert shell(look).strip("\n") == output, "nothing is lost when it stops"
 
 
+def test_pushes_as_to_a_pushgateway_give_what_readme_shows(sidecar, shell, tmp_path):
+    text = section("Instead of a Pushgateway")
+    first, last = [steps(block) for block in blocks(text, "console")]
+    for command, output in first:
+        assert shell(command).strip("\n") == output, command
+    (tmp_path / "worker.py").write_text(blocks(text, "python")[0].replace("localhost:4888", f"localhost:{sidecar.port}"))
+    assert "two runs" in text
+    for _ in range(2):
+        shell(f"python {tmp_path / 'worker.py'}")
+    for command, output in last:
+        assert shell(command).strip("\n") == output, command
+
+
 def test_the_configuration_of_readme_is_right(tmp_path):
     for index, block in enumerate(blocks(section("Configuration"), "yaml")):
         path = tmp_path / f"{index}.yaml"
