@@ -317,6 +317,14 @@ def test_a_group_may_push_a_name_of_its_own_histogram_instead_of_it(pair):
     assert lines(pair.ours) == ['m_count{instance="",job="a"} 3']
 
 
+def test_an_escaped_label_name_of_the_path_is_unescaped(pair):
+    """There only with --push.enable-utf8-names, which this version does not have."""
+    real, ours = pair.send("PUT", "/metrics/job/a/U__a_2e_b/1", "m 1\n")
+    assert (real.status, ours.status) == (200, 200)
+    assert [dict(group)["a.b"] for group in listing(pair.ours)] == ["1"]
+    assert [dict(group)["U__a_2e_b"] for group in listing(pair.real)] == ["1"]
+
+
 def test_an_untyped_total_is_a_counter(pair):
     real, ours = pair.send("PUT", "/metrics/job/a", "jobs_total 1\n")
     assert (real.status, ours.status) == (200, 200)
