@@ -304,6 +304,16 @@ fn a_baseline_that_comes_in_several_pushes_is_one_in_each() {
 }
 
 #[test]
+fn a_family_of_another_type_is_no_further_part_of_a_baseline() {
+    let mut daemon = Daemon::new();
+    daemon.push("a", "c_total 1");
+    daemon.wait(2 * 3600);
+    daemon.push("a", "latency{kind=\"gauge\"} 1");
+    daemon.push("a", "latency_bucket{le=\"+Inf\"} 3\nlatency_sum 1\nlatency_count 3");
+    daemon.shows("latency_bucket{le=\"+Inf\"} 3\nlatency_sum 1\nlatency_count 3");
+}
+
+#[test]
 fn an_unknown_past_without_a_sequence_is_taken_as_the_settings_say() {
     let baseline = Settings { unknown_past: UnknownPast::Baseline, ..Settings::default() };
     for (settings, first) in [(Settings::default(), 10), (baseline, 0)] {

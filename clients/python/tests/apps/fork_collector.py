@@ -2,7 +2,6 @@
 import os
 import sys
 import threading
-import time
 
 import monasca_sidecar
 from prometheus_client import REGISTRY, Counter
@@ -12,6 +11,9 @@ COUNTER = Counter("jobs", "Jobs")
 LOCK = threading.Lock()
 PARENT = os.getpid()
 collecting = threading.Event()
+forked = threading.Event()
+overlap = threading.Event()
+in_collect = False
 
 
 def blocks():
@@ -21,9 +23,19 @@ def blocks():
 
 
 def slow():
+    """Is still at it when the fork comes, which has to wait until it gives up."""
+    global in_collect
+    in_collect = True
     collecting.set()
     if os.getpid() == PARENT:
-        time.sleep(0.3)
+        forked.wait(0.3)
+    in_collect = False
+
+
+def note_fork():
+    if in_collect:
+        overlap.set()
+    forked.set()
 
 
 def forks():
@@ -44,6 +56,8 @@ class Custom:
 
 
 REGISTRY.register(Custom())
+if sys.argv[1] == "slow":
+    os.register_at_fork(after_in_parent=note_fork)
 COUNTER.inc(10)
 monasca_sidecar.start()
 if sys.argv[1] == "blocks":
@@ -57,4 +71,4 @@ if child == 0:
 _, status = os.waitpid(child, 0)
 if sys.argv[1] == "blocks":
     LOCK.release()
-sys.exit(status and 1)
+sys.exit(1 if status or overlap.is_set() else 0)
