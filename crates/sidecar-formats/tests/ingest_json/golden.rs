@@ -1,10 +1,11 @@
 //! Each `testdata/ingest_json/*.in` beside what it must come to. `UPDATE_GOLDEN=1` writes the
 //! latter anew, except where CI is set.
 
+use crate::golden_files;
 use crate::recorder::Recorder;
 use sidecar_formats::ingest_json::decode;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 fn outcome(body: &[u8], mut sink: Recorder) -> (String, Recorder) {
     match decode(body, &mut sink) {
@@ -16,34 +17,15 @@ fn outcome(body: &[u8], mut sink: Recorder) -> (String, Recorder) {
 }
 
 fn inputs() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/ingest_json");
-    let mut inputs: Vec<PathBuf> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "in"))
-        .collect();
-    inputs.sort();
-    inputs
+    golden_files::inputs("ingest_json", 50)
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test helper: switches and files of its own")]
 #[test]
 fn each_body_comes_to_what_its_golden_file_says() {
-    let update = std::env::var("UPDATE_GOLDEN").is_ok_and(|v| v == "1");
-    assert!(!(update && std::env::var("CI").is_ok()), "UPDATE_GOLDEN is not for CI");
-    let inputs = inputs();
-    assert!(inputs.len() > 50, "golden files are missing");
-    let mut wrong = vec![];
-    for path in inputs {
-        let (out, _) = outcome(&fs::read(&path).unwrap(), Recorder::default());
-        let expected = path.with_extension("out");
-        if update {
-            fs::write(&expected, &out).unwrap();
-        } else if fs::read_to_string(&expected).unwrap_or_default() != out {
-            wrong.push(format!("{}:\n{out}", path.display()));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    golden_files::check(&inputs(), |path| {
+        let (out, _) = outcome(&fs::read(path).unwrap(), Recorder::default());
+        out
+    });
 }
 
 #[test]

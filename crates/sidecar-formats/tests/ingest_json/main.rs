@@ -4,5 +4,6 @@
 
 mod bodies;
 mod golden;
+mod golden_files;
 mod properties;
 mod recorder;

@@ -11,11 +11,12 @@
 //! - `value_signed_nan`, `value_large`: Python's own reading of numbers.
 //! - `value_composite`: native histograms of a later version of the format.
 
+use crate::golden_files;
 use crate::with_exemplars::WithExemplars;
 use sidecar_formats::Timestamps;
 use sidecar_formats::open_metrics::decode;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 fn outcome(body: &[u8], mut sink: WithExemplars) -> (String, WithExemplars) {
     match decode(body, Timestamps::Drop, &mut sink) {
@@ -28,36 +29,17 @@ fn outcome(body: &[u8], mut sink: WithExemplars) -> (String, WithExemplars) {
 }
 
 fn inputs() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/open_metrics_in");
-    let mut inputs: Vec<PathBuf> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "in"))
-        .collect();
-    inputs.sort();
-    inputs
+    golden_files::inputs("open_metrics_in", 100)
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test helper: switches and files of its own")]
 #[test]
 fn each_body_comes_to_what_its_golden_file_says() {
-    let update = std::env::var("UPDATE_GOLDEN").is_ok_and(|v| v == "1");
-    assert!(!(update && std::env::var("CI").is_ok()), "UPDATE_GOLDEN is not for CI");
-    let inputs = inputs();
-    assert!(inputs.len() > 100, "golden files are missing");
-    let mut wrong = vec![];
-    for path in inputs {
-        let (out, _) = outcome(&fs::read(&path).unwrap(), WithExemplars::default());
+    golden_files::check(&inputs(), |path| {
+        let (out, _) = outcome(&fs::read(path).unwrap(), WithExemplars::default());
         let refused = path.file_name().unwrap().to_str().unwrap().starts_with("bad_");
         assert_eq!(!out.starts_with("ok\n"), refused, "{}:\n{out}", path.display());
-        let expected = path.with_extension("out");
-        if update {
-            fs::write(&expected, &out).unwrap();
-        } else if fs::read_to_string(&expected).unwrap_or_default() != out {
-            wrong.push(format!("{}:\n{out}", path.display()));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        out
+    });
 }
 
 #[test]

@@ -6,6 +6,8 @@ mod bodies;
 #[path = "../prom_text_in/edits.rs"]
 mod edits;
 mod golden;
+#[path = "../ingest_json/golden_files.rs"]
+mod golden_files;
 mod properties;
 #[path = "../ingest_json/recorder.rs"]
 mod recorder;

@@ -1,11 +1,12 @@
 //! Each `testdata/prom_text_in/*.in` beside what it must come to. `UPDATE_GOLDEN=1` writes the
 //! latter anew, except where CI is set.
 
+use crate::golden_files;
 use crate::recorder::Recorder;
 use sidecar_formats::Timestamps;
 use sidecar_formats::prom_text::decode;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 fn outcome(body: &[u8], mut sink: Recorder) -> (String, Recorder) {
     match decode(body, Timestamps::Drop, &mut sink) {
@@ -17,38 +18,19 @@ fn outcome(body: &[u8], mut sink: Recorder) -> (String, Recorder) {
 }
 
 fn inputs() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/prom_text_in");
-    let mut inputs: Vec<PathBuf> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "in"))
-        .collect();
-    inputs.sort();
-    inputs
+    golden_files::inputs("prom_text_in", 100)
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test helper: switches and files of its own")]
 #[test]
 fn each_body_comes_to_what_its_golden_file_says() {
-    let update = std::env::var("UPDATE_GOLDEN").is_ok_and(|v| v == "1");
-    assert!(!(update && std::env::var("CI").is_ok()), "UPDATE_GOLDEN is not for CI");
-    let inputs = inputs();
-    assert!(inputs.len() > 100, "golden files are missing");
-    let mut wrong = vec![];
-    for path in inputs {
-        let (out, _) = outcome(&fs::read(&path).unwrap(), Recorder::default());
+    golden_files::check(&inputs(), |path| {
+        let (out, _) = outcome(&fs::read(path).unwrap(), Recorder::default());
         let refused = path.file_name().unwrap().to_str().unwrap().starts_with("bad_");
         let by_sink =
             path.ends_with("label_too_many.in") || path.ends_with("label_reserved_by_sink.in");
         assert_eq!(!out.starts_with("ok\n"), refused || by_sink, "{}:\n{out}", path.display());
-        let expected = path.with_extension("out");
-        if update {
-            fs::write(&expected, &out).unwrap();
-        } else if fs::read_to_string(&expected).unwrap_or_default() != out {
-            wrong.push(format!("{}:\n{out}", path.display()));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        out
+    });
 }
 
 #[test]

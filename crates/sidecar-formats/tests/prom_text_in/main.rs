@@ -7,6 +7,8 @@ mod bodies;
 mod build;
 mod edits;
 mod golden;
+#[path = "../ingest_json/golden_files.rs"]
+mod golden_files;
 mod properties;
 #[path = "../ingest_json/recorder.rs"]
 mod recorder;

@@ -12,6 +12,8 @@ mod decode;
 mod encode;
 mod expositions;
 mod golden;
+#[path = "../ingest_json/golden_files.rs"]
+mod golden_files;
 mod properties;
 mod recorder;
 mod writer;
