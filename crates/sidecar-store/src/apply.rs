@@ -374,7 +374,8 @@ impl<'a> Apply<'a> {
 
     /// The writer has something that the draft does not push out.
     fn has_more(&self, body: &Body, draft: &Draft) -> bool {
-        let leaves = |id: &u32| draft.families.iter().any(|f| f.leaving.contains(id));
+        let taken = || draft.families.iter().filter(|f| f.refused.is_none());
+        let leaves = |id: &u32| taken().any(|f| f.leaving.contains(id));
         (0..u32::try_from(body.positions()).unwrap_or(u32::MAX))
             .filter_map(|at| family_of_position(self.catalog, body, at))
             .any(|id| !leaves(&id))

@@ -314,6 +314,17 @@ fn a_family_of_another_type_is_no_further_part_of_a_baseline() {
 }
 
 #[test]
+fn what_a_refused_family_would_push_out_is_still_known() {
+    let mut daemon = Daemon::new();
+    daemon.push("a", "c_total 1");
+    daemon.wait(2 * 3600);
+    daemon.push("a", "latency{kind=\"gauge\"} 1");
+    let bad = "d_total 5\nlatency_bucket{le=\"+Inf\"} -3\nlatency_sum 1\nlatency_count -3";
+    assert_eq!(daemon.push("a", bad).refused.len(), 1);
+    daemon.shows("d_total 0\nlatency{kind=\"gauge\"} 1");
+}
+
+#[test]
 fn an_unknown_past_without_a_sequence_is_taken_as_the_settings_say() {
     let baseline = Settings { unknown_past: UnknownPast::Baseline, ..Settings::default() };
     for (settings, first) in [(Settings::default(), 10), (baseline, 0)] {
