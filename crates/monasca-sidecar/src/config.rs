@@ -75,6 +75,8 @@ pub(crate) struct JobSettings {
     pub(crate) job: Glob,
     pub(crate) ttl: Option<Duration>,
     pub(crate) temporality: Option<Temporality>,
+    /// What names the instance in their groups, besides `_id` and the labels of all jobs.
+    pub(crate) instance_labels: Vec<String>,
 }
 
 impl PushSettings {

@@ -54,14 +54,18 @@ pub(crate) struct Grouping {
     pub(crate) is_plain: bool,
     /// The id of who pushes.
     pub(crate) writer: Box<str>,
+    /// What names an instance besides `_id`.
+    pub(crate) instance_labels: Vec<String>,
 }
 
 const INSTANCE: &str = "instance";
 
 impl Grouping {
     pub(crate) fn new(key: &GroupKey, settings: &Settings) -> Grouping {
+        let job = key.0.iter().find(|(name, _)| name == "job").map_or("", |(_, job)| job);
+        let instance_labels = settings.instance_labels_of(job);
         let names_instance =
-            |name: &str| name == "_id" || settings.instance_labels.iter().any(|l| l == name);
+            |name: &str| name == "_id" || instance_labels.iter().any(|l| l == name);
         let is_plain = !key.0.iter().any(|(name, v)| names_instance(name) && !v.is_empty());
         let overlay: Vec<(String, String)> = key
             .0
@@ -70,19 +74,15 @@ impl Grouping {
             .cloned()
             .collect();
         let adds_instance = is_plain && !key.0.iter().any(|(name, _)| name == INSTANCE);
-        Grouping { overlay, adds_instance, is_plain, writer: key.text().into() }
+        Grouping { overlay, adds_instance, is_plain, writer: key.text().into(), instance_labels }
     }
 
     /// Who a sample of the push is of: in a plain group it may name an instance itself.
-    pub(crate) fn writer_of<'a>(
-        &'a self,
-        sample: &'a SampleParts<'_>,
-        instance_labels: &[String],
-    ) -> Cow<'a, str> {
+    pub(crate) fn writer_of<'a>(&'a self, sample: &'a SampleParts<'_>) -> Cow<'a, str> {
         if !self.is_plain {
             return Cow::Borrowed(&self.writer);
         }
-        let own = writer_id(sample, instance_labels);
+        let own = writer_id(sample, &self.instance_labels);
         if own.is_empty() {
             return Cow::Borrowed(&self.writer);
         }

@@ -14,6 +14,8 @@ pub struct Settings {
     pub retain: Duration,
     /// Labels besides `_id` that name the instance.
     pub instance_labels: Vec<String>,
+    /// More of them for the groups of some jobs; of several that match the first counts.
+    pub jobs: Vec<JobInstances>,
     /// The label that `all` shows the slot under.
     pub worker_label: String,
     /// Refuse a whole push when one of its families is refused.
@@ -30,6 +32,7 @@ impl Default for Settings {
             resume_window: Duration::from_secs(3600),
             retain: Duration::from_secs(24 * 3600),
             instance_labels: Vec::new(),
+            jobs: Vec::new(),
             worker_label: "worker".to_owned(),
             strict: false,
             unknown_past: UnknownPast::Full,
@@ -37,6 +40,22 @@ impl Default for Settings {
             rules: Vec::new(),
         }
     }
+}
+
+impl Settings {
+    /// What else, besides `_id`, names the instance in the groups of this job.
+    pub(crate) fn instance_labels_of(&self, job: &str) -> Vec<String> {
+        let own = self.jobs.iter().find(|of| of.job.matches(job));
+        let own = own.map_or(&[][..], |of| &of.instance_labels);
+        self.instance_labels.iter().chain(own).cloned().collect()
+    }
+}
+
+/// Labels that name the instance in the groups of some jobs.
+#[derive(Clone, Debug)]
+pub struct JobInstances {
+    pub job: Glob,
+    pub instance_labels: Vec<String>,
 }
 
 /// What an unknown instance's first totals count for when its push does not say.

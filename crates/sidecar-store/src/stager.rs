@@ -242,10 +242,9 @@ impl<'s> Stager<'s> {
 
     /// The index of the writer that the sample names, the first one becoming the primary.
     fn writer(&mut self, sample: &SampleParts<'_>) -> Result<u32, ProblemKind> {
-        let labels = &self.settings.instance_labels;
         let id = match &self.grouping {
-            Some(grouping) => grouping.writer_of(sample, labels).into_owned().into(),
-            None => writer_id(sample, labels),
+            Some(grouping) => grouping.writer_of(sample).into_owned().into(),
+            None => writer_id(sample, &self.settings.instance_labels),
         };
         let known = match self.writers.first() {
             Some(first) if **first == *id => Some(0),

@@ -171,6 +171,11 @@ impl Store {
         true
     }
 
+    /// Whether the key names no instance.
+    pub fn is_plain_group(&self, key: &GroupKey) -> bool {
+        Grouping::new(key, &self.settings()).is_plain
+    }
+
     /// Goodbye of a group. A plain one is gone with all it had; one with an id departs as an
     /// instance does, and with `erase` takes its share along. False: no such group.
     pub fn delete_group(&self, key: &GroupKey, erase: bool, now: Tick) -> bool {

@@ -6,8 +6,8 @@ use sidecar_formats::prom_text::{self, TextEncoder};
 use sidecar_formats::{DecodeError, Timestamps};
 use sidecar_model::{Temporality, Tick};
 use sidecar_store::{
-    GroupKey, GroupValue, Limits, Matcher, Outcome, PushMeta, PushTimes, Replaces, Selector,
-    Settings, Store, Value,
+    Glob, GroupKey, GroupValue, JobInstances, Limits, Matcher, Outcome, PushMeta, PushTimes,
+    Replaces, Selector, Settings, Store, Value,
 };
 use std::time::Duration;
 
@@ -215,6 +215,25 @@ fn instance_labels_make_groups_instances() {
         gateway.put(&format!("job/w/pod/{pod}"), "# TYPE a counter\na 2\n");
     }
     gateway.shows("a{job=\"w\"} 4");
+}
+
+#[test]
+fn a_job_may_have_instance_labels_of_its_own() {
+    let of = |job: &str, label: &str| JobInstances {
+        job: Glob::new(job),
+        instance_labels: vec![label.to_owned()],
+    };
+    let settings =
+        Settings { jobs: vec![of("web*", "pod"), of("*", "run")], ..Settings::default() };
+    let mut gateway = Gateway::with(settings);
+    for pod in ["a", "b"] {
+        gateway.put(&format!("job/web/pod/{pod}"), "# TYPE a counter\na 2\n");
+        gateway.put(&format!("job/cron/pod/{pod}"), "# TYPE b counter\nb 3\n");
+    }
+    // Samples may name it too.
+    gateway.put("job/web2", "# TYPE c counter\nc{pod=\"x\"} 1\nc{pod=\"y\"} 1\n");
+    let b = |pod| format!("b{{instance=\"\",job=\"cron\",pod=\"{pod}\"}} 3\n");
+    gateway.shows(&format!("a{{job=\"web\"}} 4\n{}{}c{{job=\"web2\"}} 2", b("a"), b("b")));
 }
 
 #[test]

@@ -56,7 +56,8 @@ rules:
 const JOBS: &str = "\
 # What the pushes of some jobs have of their own, in the file only. Of several that match, for
 # each setting the first that has it counts. match is a glob for the job's name; ttl and
-# temporality are as in push.
+# temporality are as in push; instance_labels name the instance in their groups, besides those of
+# all jobs.
 #
 ";
 
@@ -66,6 +67,8 @@ jobs:
     ttl: 26h
   - match: lambda
     temporality: delta
+  - match: \"web_*\"
+    instance_labels: [pod]
 ";
 
 const WIDTH: usize = 96;

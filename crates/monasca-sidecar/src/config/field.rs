@@ -214,7 +214,7 @@ pub(super) fn label(text: &str) -> Result<String, String> {
     }
 }
 
-fn own_label(text: &str) -> Result<String, String> {
+pub(super) fn own_label(text: &str) -> Result<String, String> {
     match text {
         "_id" => Err("_id always names the instance".to_owned()),
         "_aggregate" | "__name__" | "le" | "quantile" => {

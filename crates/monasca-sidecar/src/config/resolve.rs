@@ -156,6 +156,7 @@ impl Problems {
                 config.store.rules = rules::read(&entry.value, self);
             } else if entry.name == "jobs" {
                 config.push.jobs = jobs::read(&entry.value, self);
+                config.store.jobs = jobs::instances(&config.push.jobs);
             } else if let Some((section, name)) = entry.name.split_once('.')
                 && keys::find(&entry.name).is_some()
             {

@@ -31,7 +31,7 @@ fn rule(node: &Node, path: &str, problems: &mut Problems) -> Rule {
         let key = format!("{path}.{}", entry.name);
         match entry.name.as_str() {
             "match" => rule.matches = matches(&entry.value, &key, problems),
-            "drop_labels" => rule.drop_labels = drop_labels(&entry.value, &key, problems),
+            "drop_labels" => rule.drop_labels = labels(&entry.value, &key, field::label, problems),
             _ => setting(&mut rule, entry, path, problems),
         }
     }
@@ -199,11 +199,17 @@ pub(super) fn glob(text: &str) -> Result<Glob, String> {
     Ok(Glob::new(text))
 }
 
-fn drop_labels(node: &Node, path: &str, problems: &mut Problems) -> Vec<String> {
+/// A list of label names, each of them once.
+pub(super) fn labels(
+    node: &Node,
+    path: &str,
+    legal: impl Fn(&str) -> Result<String, String>,
+    problems: &mut Problems,
+) -> Vec<String> {
     let mut labels: Vec<String> = Vec::new();
     for node in problems.list(node, path) {
         let Some(text) = problems.text(node, path) else { continue };
-        match field::label(text) {
+        match legal(text) {
             Ok(label) if labels.contains(&label) => {
                 problems.at(node.place, path, format!("{text:?} is given twice"));
             }

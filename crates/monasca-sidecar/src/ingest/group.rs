@@ -22,7 +22,7 @@ impl Ingest {
         progress: &Progress,
     ) -> Result<Answer, Problem> {
         let settings = self.push.load_full();
-        let outcome = match group_order(&request, key, replaces, &settings) {
+        let outcome = match self.group_order(&request, key, replaces, &settings) {
             Ok(order) => self.receive_and_apply(request, order, progress).await,
             Err(problem) => Err(problem),
         };
@@ -37,7 +37,7 @@ impl Ingest {
         progress: &Progress,
     ) -> Result<Answer, Problem> {
         let settings = self.push.load_full();
-        let outcome = match group_order(&request, labels, Replaces::Nothing, &settings) {
+        let outcome = match self.group_order(&request, labels, Replaces::Nothing, &settings) {
             Ok(order) if order.is_delta() => self.receive_and_apply(request, order, progress).await,
             Ok(_) => Err(Problem::NotDelta),
             Err(problem) => Err(problem),
@@ -93,35 +93,36 @@ impl Ingest {
             problem::partly(&outcome.refused)
         })
     }
-}
 
-fn group_order(
-    request: &Request<Incoming>,
-    key: GroupKey,
-    replaces: Replaces,
-    settings: &PushSettings,
-) -> Result<Order, Problem> {
-    let (headers, uri) = (request.headers(), request.uri());
-    let mut marks = Marks::read(headers, uri.query(), uri.path())?;
-    let job = key.labels().iter().find(|(name, _)| name == "job").map_or("", |(_, job)| job);
-    let temporality = *marks.temporality.get_or_insert_with(|| settings.temporality_of(job));
-    if let Some(header) = headers.get(PUSH_TTL) {
-        let text = header.to_str().unwrap_or_default();
-        marks.ttl = Some(marks.ttl.map_or_else(|| query::duration("Push-TTL", text), Ok)?);
+    /// What the request asks for, and what the settings say of its job.
+    fn group_order(
+        &self,
+        request: &Request<Incoming>,
+        key: GroupKey,
+        replaces: Replaces,
+        settings: &PushSettings,
+    ) -> Result<Order, Problem> {
+        let (headers, uri) = (request.headers(), request.uri());
+        let mut marks = Marks::read(headers, uri.query(), uri.path())?;
+        let job = key.labels().iter().find(|(name, _)| name == "job").map_or("", |(_, job)| job);
+        let temporality = *marks.temporality.get_or_insert_with(|| settings.temporality_of(job));
+        if let Some(header) = headers.get(PUSH_TTL) {
+            let text = header.to_str().unwrap_or_default();
+            marks.ttl = Some(marks.ttl.map_or_else(|| query::duration("Push-TTL", text), Ok)?);
+        }
+        let delta = temporality == Temporality::Delta;
+        // Of instances and deltas the decay settings speak.
+        if marks.ttl.is_none() && !delta {
+            marks.ttl = settings.ttl_of(job).filter(|_| self.store.is_plain_group(&key));
+        }
+        Ok(Order {
+            format: Format::of_push(headers),
+            timestamps: settings.timestamps,
+            marks,
+            group: Some(key),
+            replaces: if delta { Replaces::Nothing } else { replaces },
+        })
     }
-    let delta = temporality == Temporality::Delta;
-    // Of instances and deltas the decay settings speak.
-    let is_plain = !key.labels().iter().any(|(name, _)| name == "_id");
-    if is_plain && !delta {
-        marks.ttl = marks.ttl.or_else(|| settings.ttl_of(job));
-    }
-    Ok(Order {
-        format: Format::of_push(headers),
-        timestamps: settings.timestamps,
-        marks,
-        group: Some(key),
-        replaces: if delta { Replaces::Nothing } else { replaces },
-    })
 }
 
 fn prefix(value: &str) -> Result<bool, Problem> {

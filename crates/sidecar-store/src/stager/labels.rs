@@ -43,7 +43,8 @@ impl Stager<'_> {
         role: Role,
         sample: &mut SampleParts<'_>,
     ) -> Result<(u32, u32), Problem> {
-        let reserved = &self.settings.instance_labels;
+        let of_all = &self.settings.instance_labels;
+        let reserved = self.grouping.as_ref().map_or(of_all, |grouping| &grouping.instance_labels);
         let own = match role {
             Role::Bucket => "le",
             Role::Quantile => "quantile",

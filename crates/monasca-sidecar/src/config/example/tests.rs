@@ -55,15 +55,24 @@ fn the_sample_jobs_of_the_example_are_valid() {
     assert_eq!(config.push.ttl_of("web"), None);
     assert_eq!(config.push.temporality_of("lambda"), sidecar_model::Temporality::Delta);
     assert_eq!(config.push.temporality_of("web"), sidecar_model::Temporality::Cumulative);
+    assert_eq!(config.store.jobs.len(), 1);
+    assert_eq!(config.store.jobs[0].instance_labels, ["pod"]);
 }
 
 #[test]
 fn jobs_that_match_or_set_nothing_are_told_so() {
     for (text, expected) in [
         ("jobs: [{ttl: 1h}]", "sample:1:8: jobs[0]: has no match: a glob for the job's name"),
-        ("jobs: [{match: a}]", "sample:1:8: jobs[0]: sets nothing: give ttl, temporality or both"),
+        (
+            "jobs: [{match: a}]",
+            "sample:1:8: jobs[0]: sets nothing: give ttl, temporality or instance_labels",
+        ),
         ("jobs: [{match: a, ttl: soon}]", "sample:1:24: jobs[0].ttl: "),
         ("jobs: [{match: a, temporality: both}]", "sample:1:32: jobs[0].temporality: "),
+        (
+            "jobs: [{match: a, instance_labels: [pod, _id]}]",
+            "sample:1:42: jobs[0].instance_labels: _id always names the instance",
+        ),
         ("jobs: [{match: a, ttl: 1h, x: 1}]", "sample:1:28: jobs[0].x: "),
         ("jobs: 1", "sample:1:7: jobs: must be a list"),
     ] {
