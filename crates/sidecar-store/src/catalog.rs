@@ -51,8 +51,10 @@ pub(crate) struct Merged {
     series: u32,
     /// Contributions of instances with an id, and departed totals.
     pub(crate) identified: u32,
-    /// Of a histogram or summary: all bounds that contributors have.
+    /// Of a histogram or summary: all bounds that contributors have, or by rule those that all have.
     pub(crate) bounds: Option<Arc<[Bound]>>,
+    /// Contributors differ in their bounds, or did.
+    pub(crate) mixed_bounds: bool,
     /// When its first contribution of an instance began to count, in Unix seconds; `ABSENT`: not
     /// known. It does not change until the merged series starts at zero.
     pub(crate) created: f64,
@@ -94,6 +96,8 @@ pub(crate) struct Catalog {
     pub(crate) folded: Map<u32, Folded>,
     /// The native part of what is in `folded`, unless somebody had none.
     pub(crate) folded_natives: Map<u32, NativeHistogram>,
+    /// By series of a histogram or summary: the bounds that all who contributed had, from the first one on.
+    pub(crate) common_bounds: Map<u32, Arc<[Bound]>>,
     pub(crate) forgotten: Map<Box<str>, ForgottenId>,
     taken_slots: BTreeSet<u32>,
     next_wish: u64,
@@ -120,6 +124,7 @@ impl Catalog {
             free_merged: Vec::new(),
             folded: Map::with_hasher(seed.clone()),
             folded_natives: Map::with_hasher(seed.clone()),
+            common_bounds: Map::with_hasher(seed.clone()),
             forgotten: Map::with_hasher(seed.clone()),
             taken_slots: BTreeSet::new(),
             next_wish: 0,
@@ -392,6 +397,7 @@ impl Catalog {
         }
         let (family, hash) = (entry.family, entry.hash);
         entry.labels = LabelSet::empty();
+        self.common_bounds.remove(&series);
         if let Some(family) = self.families.get_mut(&family)
             && let Ok(found) = family.series.find_entry(spread(hash), |s| *s == series)
         {
@@ -479,6 +485,12 @@ impl Catalog {
         self.merged_id(series).is_some_and(|m| self.merged[m as usize].identified > 0)
     }
 
+    /// Nobody contributes to the merged series but one writer to this one.
+    pub(crate) fn has_one_contribution(&self, series: u32) -> bool {
+        self.series.get(series as usize).is_some_and(|entry| entry.refs == 1)
+            && self.merged_id(series).is_some_and(|m| self.merged[m as usize].series == 1)
+    }
+
     /// Finds or makes the merged series that `series` counts into.
     pub(crate) fn merge(&mut self, series: u32, settings: &Settings) {
         let family_id = self.series[series as usize].family;
@@ -498,8 +510,15 @@ impl Catalog {
 
     fn add_merged(&mut self, family: u32, labels: LabelSet) -> u32 {
         let hash = self.seed.hash_one(labels.as_bytes());
-        let entry =
-            Merged { family, labels, series: 0, identified: 0, bounds: None, created: ABSENT };
+        let entry = Merged {
+            family,
+            labels,
+            series: 0,
+            identified: 0,
+            bounds: None,
+            mixed_bounds: false,
+            created: ABSENT,
+        };
         let id = match self.free_merged.pop() {
             Some(id) => {
                 self.merged[id as usize] = entry;
@@ -542,28 +561,11 @@ impl Catalog {
         merged.family = NO_FAMILY;
         merged.labels = LabelSet::empty();
         merged.bounds = None;
+        merged.mixed_bounds = false;
         merged.identified = 0;
         merged.created = ABSENT;
         self.free_merged.push(id);
         self.touch(family);
-    }
-
-    /// Makes sure that the merged series knows these bounds; returns them shared when they are
-    /// all it knows.
-    pub(crate) fn join_bounds(&mut self, series: u32, bounds: &Arc<[Bound]>) -> Arc<[Bound]> {
-        let Some(merged) = self.merged_mut(series) else { return Arc::clone(bounds) };
-        let family = merged.family;
-        let joined = match &merged.bounds {
-            Some(known) if same_bounds(known, bounds) => return Arc::clone(known),
-            Some(known) => union(known, bounds),
-            None => Arc::clone(bounds),
-        };
-        let grew = merged.bounds.as_ref().is_none_or(|known| known.len() != joined.len());
-        merged.bounds = Some(joined);
-        if grew {
-            self.touch(family);
-        }
-        Arc::clone(bounds)
     }
 
     /// The series' merged one began to count then.
@@ -586,13 +588,6 @@ impl Catalog {
             entry.created = ABSENT;
             let family = entry.family;
             self.touch(family);
-        }
-    }
-
-    /// The bounds that contributors had so far are no longer exposed.
-    pub(crate) fn forget_bounds(&mut self, series: u32) {
-        if let Some(merged) = self.merged_mut(series) {
-            merged.bounds = None;
         }
     }
 

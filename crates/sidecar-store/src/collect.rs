@@ -3,7 +3,7 @@
 //! meanwhile, and each instance only while its columns are run over.
 
 use crate::aggregate::{Accumulator, Code, of_list};
-use crate::bounds::{place, same_bounds};
+use crate::bounds::{place_up, same_bounds};
 use crate::catalog::{Catalog, Folded, NOT_MERGED};
 use crate::exemplars::{self, Newest};
 use crate::family::Family;
@@ -260,8 +260,7 @@ impl Collector {
             self.begin_quantiles(merged, union.len());
         }
         for (part, position) in group.range().enumerate() {
-            let place = if same { Some(part) } else { place(&group.bounds, part, union) };
-            let Some(place) = place else { continue };
+            let place = if same { part } else { place_up(&group.bounds, part, union) };
             let total = &mut self.parts[at as usize + place];
             if is_summary && part < group.sum_at() {
                 if standing.live && group.state == GroupState::Live {
@@ -343,10 +342,8 @@ impl Collector {
             return;
         }
         for (part, share) in parts.iter().enumerate() {
-            if let Some(place) = place(bounds, part, union)
-                && !share.is_zero()
-            {
-                self.parts[at as usize + place].add_total(*share);
+            if !share.is_zero() {
+                self.parts[at as usize + place_up(bounds, part, union)].add_total(*share);
             }
         }
         let counted = &mut self.composites[merged as usize];

@@ -1,7 +1,7 @@
 //! Exemplars: of each counter and bucket of an instance the newest one that was pushed, and of a merged
 //! one the newest of all.
 
-use crate::bounds::{place, same_bounds};
+use crate::bounds::place_up;
 use crate::catalog::Catalog;
 use crate::group::GroupState;
 use crate::instance::{Body, Kind};
@@ -122,11 +122,7 @@ impl Body {
                 }
                 let merged = catalog.merged_id(group.series)?;
                 let union = catalog.merged.get(merged as usize)?.bounds.as_ref()?;
-                let place = if same_bounds(&group.bounds, union) {
-                    part
-                } else {
-                    place(&group.bounds, part, union)?
-                };
+                let place = place_up(&group.bounds, part, union);
                 Some((group.series, u32::try_from(place).ok()?))
             }
         }

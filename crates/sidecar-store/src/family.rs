@@ -3,7 +3,7 @@
 
 use crate::catalog::Merged;
 use crate::maps::Seed;
-use crate::settings::{Departed, Settings, UnknownPast};
+use crate::settings::{Bounds, Departed, Settings, UnknownPast};
 use hashbrown::HashTable;
 use sidecar_model::{Aggregation, LabelSet, MetricType, Tick, plain_metric_name};
 use std::collections::BTreeMap;
@@ -42,6 +42,7 @@ pub(crate) struct FamilyRules {
     pub(crate) decay: Option<Duration>,
     pub(crate) departed: Departed,
     pub(crate) unknown_past: Option<UnknownPast>,
+    pub(crate) bounds: Bounds,
     /// Indices of the rules that match the name and drop labels or series.
     shaping: Vec<usize>,
 }
@@ -51,7 +52,7 @@ impl FamilyRules {
         let names = matched_names(metric_type, base);
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let mut found = FamilyRules::default();
-        let mut departed = None;
+        let (mut departed, mut bounds) = (None, None);
         for (at, rule) in settings.rules.iter().enumerate() {
             if !rule.matches.family(&names) {
                 continue;
@@ -64,8 +65,10 @@ impl FamilyRules {
             found.decay = found.decay.or(rule.decay);
             found.unknown_past = found.unknown_past.or(rule.unknown_past);
             departed = departed.or(rule.departed);
+            bounds = bounds.or(rule.bounds);
         }
         found.departed = departed.unwrap_or_default();
+        found.bounds = bounds.unwrap_or_default();
         found
     }
 }
@@ -157,6 +160,11 @@ impl Family {
     /// Cumulative shares of instances that left count.
     pub(crate) fn keeps_departed(&self) -> bool {
         self.rules.departed == Departed::Keep
+    }
+
+    /// Of its merged histograms only the bounds are shown that all sources have.
+    pub(crate) fn intersects_bounds(&self) -> bool {
+        self.rules.bounds == Bounds::Intersect && self.metric_type != MetricType::Summary
     }
 
     /// The name its samples carry (those without another suffix).

@@ -1,6 +1,6 @@
 //! The state for other eyes: families, instances, and why a value is what it is.
 
-use crate::bounds::place;
+use crate::bounds::place_up;
 use crate::catalog::{Catalog, Folded, NO_FAMILY};
 use crate::family::Family;
 use crate::group::{Group, GroupState};
@@ -131,6 +131,8 @@ impl Store {
 fn view_of(catalog: &Catalog, family: &Family, now: Tick) -> FamilyView {
     let age =
         if family.holders > 0 { std::time::Duration::ZERO } else { now.since(family.unheld_since) };
+    let merged = catalog.merged_in_order(family);
+    let is_mixed = |at: &u32| catalog.merged[*at as usize].mixed_bounds;
     FamilyView {
         name: family.sample_name(),
         metric_type: family.metric_type,
@@ -138,7 +140,8 @@ fn view_of(catalog: &Catalog, family: &Family, now: Tick) -> FamilyView {
         unit: family.unit.to_string(),
         aggregation: family.function(),
         contributors: family.holders as usize,
-        series: catalog.merged_in_order(family).len(),
+        series: merged.len(),
+        mixed_bounds: family.metric_type != MetricType::Summary && merged.iter().any(is_mixed),
         age,
     }
 }
@@ -294,7 +297,7 @@ fn part_of(
     let (mut value, mut base, mut any) = (Total::ZERO, Total::ZERO, false);
     let is_bucket = part < union.len() && group.metric_type != MetricType::Summary;
     for (own, at) in group.range().enumerate() {
-        let placed = place(&group.bounds, own, union)?;
+        let placed = place_up(&group.bounds, own, union);
         if placed != part && !(is_bucket && placed < part) {
             continue;
         }
@@ -323,9 +326,8 @@ fn departed_total(catalog: &Catalog, line: &Line) -> Option<Total> {
             (Folded::Composite { bounds, parts }, Some(part)) => {
                 let union = catalog.merged[line.merged as usize].bounds.as_ref()?;
                 for (own, share) in parts.iter().enumerate() {
-                    let placed = place(bounds, own, union);
-                    let bucket = part < union.len() && placed.is_some_and(|p| p < part);
-                    if placed == Some(part) || bucket {
+                    let placed = place_up(bounds, own, union);
+                    if placed == part || (part < union.len() && placed < part) {
                         total.add_total(*share);
                     }
                 }

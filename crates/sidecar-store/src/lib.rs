@@ -42,7 +42,9 @@ mod view;
 pub use group_view::{GroupFamilyView, GroupValue, GroupView};
 pub use grouping::GroupKey;
 pub use outcome::{KeyState, Outcome, PushMeta, PushTimes, Reason, Refused, Replaces, Sequence};
-pub use settings::{Departed, Glob, JobInstances, Limits, Match, Rule, Settings, UnknownPast};
+pub use settings::{
+    Bounds, Departed, Glob, JobInstances, Limits, Match, Rule, Settings, UnknownPast,
+};
 pub use stager::Stager;
 pub use store::Store;
 pub use view::{

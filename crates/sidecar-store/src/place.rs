@@ -186,13 +186,13 @@ impl Apply<'_> {
         let accumulates = role == WriterRole::Accumulator;
         let mut bounds = Arc::clone(&draft.bounds);
         if let (Some(old), true) = (old, accumulates) {
+            self.catalog.join_bounds(series, &bounds);
             bounds = crate::bounds::union(&body.groups[old as usize].bounds, &bounds);
             if same_bounds(&bounds, &body.groups[old as usize].bounds) {
                 return Some(old);
             }
         }
-        if role == WriterRole::Group && old.is_some() && !self.catalog.has_company(series) {
-            // Nobody else has it, and what a group had is replaced.
+        if role.shows_as_it_comes() && old.is_some() {
             self.catalog.forget_bounds(series);
         }
         let bounds = self.catalog.join_bounds(series, &bounds);

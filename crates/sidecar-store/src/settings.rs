@@ -118,6 +118,8 @@ pub struct Rule {
     pub departed: Option<Departed>,
     /// Family-wide: only in a rule that matches by name alone.
     pub unknown_past: Option<UnknownPast>,
+    /// Family-wide: only in a rule that matches by name alone.
+    pub bounds: Option<Bounds>,
     pub drop_labels: Vec<String>,
     /// Leave the series out of the exposition.
     pub drop: bool,
@@ -129,6 +131,16 @@ pub enum Departed {
     #[default]
     Keep,
     Drop,
+}
+
+/// Which bounds a merged histogram shows when its sources have different ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Bounds {
+    /// All; one that appears later starts at what is counted below it already.
+    #[default]
+    Union,
+    /// Those that every source has: a bound may go, none appears.
+    Intersect,
 }
 
 /// All parts that are given must match. The name is the family's, with or without its suffix.

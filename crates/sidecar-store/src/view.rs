@@ -17,6 +17,8 @@ pub struct FamilyView {
     pub contributors: usize,
     /// Merged series.
     pub series: usize,
+    /// Sources of one of its histograms have different bounds, or had.
+    pub mixed_bounds: bool,
     /// Since the last live contributor left; zero while there is one.
     pub age: Duration,
 }

@@ -7,7 +7,7 @@ use sidecar_formats::{DecodeError, Timestamps};
 use sidecar_model::{Temporality, Tick};
 use sidecar_store::{
     Glob, GroupKey, GroupValue, JobInstances, Limits, Matcher, Outcome, PushMeta, PushTimes,
-    Replaces, Selector, Settings, Store, Value,
+    Replaces, Rule, Selector, Settings, Store, Value,
 };
 use std::time::Duration;
 
@@ -139,6 +139,22 @@ fn histograms_are_replaced_whole() {
     ));
     gateway.post("job/j/instance/i", "# TYPE h histogram\n");
     gateway.shows("");
+}
+
+#[test]
+fn other_bounds_of_one_group_leave_those_of_another_alone() {
+    let drop_labels = vec!["job".to_owned()];
+    let rules = vec![Rule { drop_labels, ..Rule::default() }];
+    let mut gateway = Gateway::with(Settings { rules, ..Settings::default() });
+    let histogram = |le: &str| {
+        format!("# TYPE h histogram\nh_bucket{{le=\"{le}\"}} 1\nh_bucket{{le=\"+Inf\"}} 2\n")
+    };
+    for (path, le) in [("job/a", "1"), ("job/b", "2"), ("job/a", "3")] {
+        gateway.put(path, &histogram(le));
+    }
+    let bucket = |le: &str, count: u32| format!("h_bucket{{instance=\"\",le=\"{le}\"}} {count}\n");
+    let all = [bucket("1", 0), bucket("2", 1), bucket("3", 2), bucket("+Inf", 4)].concat();
+    gateway.shows(&format!("{all}h_count{{instance=\"\"}} 4"));
 }
 
 #[test]

@@ -12,6 +12,8 @@
 
 #[path = "support/body.rs"]
 mod body;
+#[path = "promises/bounds.rs"]
+mod bounds;
 #[path = "support/daemon.rs"]
 mod daemon;
 

@@ -33,11 +33,13 @@ const RULES: &str = "\
 #   decay         Instead of the decay above.
 #   departed      keep (what instances that left have counted stays in the total) or drop.
 #   unknown_past  Instead of unknown_past above.
+#   bounds        Of histograms whose sources have different ones: union (all bounds are shown) or
+#                 intersect (those that all have).
 #   drop_labels   Labels to merge over.
 #   drop          true leaves the series out of the exposition.
 #
-# aggregate, type, decay, departed and unknown_past concern a whole family: only in a rule that
-# matches by name alone.
+# aggregate, type, decay, departed, unknown_past and bounds concern a whole family: only in a rule
+# that matches by name alone.
 #
 ";
 

@@ -7,15 +7,24 @@ use super::field::{self, Zero};
 use super::file::{Content, Entry, Node};
 use super::resolve::Problems;
 use sidecar_model::{Aggregation, MetricType};
-use sidecar_store::{Departed, Glob, Match, Rule};
+use sidecar_store::{Bounds, Departed, Glob, Match, Rule};
 
 const MAX_GLOB_BYTES: usize = 1024;
 
-const FAMILY_WIDE: [&str; 5] = ["aggregate", "type", "decay", "departed", "unknown_past"];
+const FAMILY_WIDE: [&str; 6] = ["aggregate", "type", "decay", "departed", "unknown_past", "bounds"];
 
 /// The keys of a rule; the first says where it applies, the others what it sets.
-const KEYS: [&str; 8] =
-    ["match", "aggregate", "type", "decay", "departed", "unknown_past", "drop_labels", "drop"];
+const KEYS: [&str; 9] = [
+    "match",
+    "aggregate",
+    "type",
+    "decay",
+    "departed",
+    "unknown_past",
+    "bounds",
+    "drop_labels",
+    "drop",
+];
 
 /// Reads the list of rules; those with errors are left out.
 pub(super) fn read(node: &Node, problems: &mut Problems) -> Vec<Rule> {
@@ -65,6 +74,7 @@ fn setting(rule: &mut Rule, entry: &Entry, path: &str, problems: &mut Problems) 
         "decay" => keep(&mut rule.decay, field::time(text, Zero::Refused)),
         "departed" => keep(&mut rule.departed, departed(text)),
         "unknown_past" => keep(&mut rule.unknown_past, field::unknown_past(text)),
+        "bounds" => keep(&mut rule.bounds, bounds(text)),
         _ => field::switch(text).map(|drop| rule.drop = drop),
     };
     if let Err(message) = outcome {
@@ -96,6 +106,14 @@ fn departed(text: &str) -> Result<Departed, String> {
         "keep" => Ok(Departed::Keep),
         "drop" => Ok(Departed::Drop),
         _ => Err(format!("{text:?}: use keep or drop")),
+    }
+}
+
+fn bounds(text: &str) -> Result<Bounds, String> {
+    match text {
+        "union" => Ok(Bounds::Union),
+        "intersect" => Ok(Bounds::Intersect),
+        _ => Err(format!("{text:?}: use union or intersect")),
     }
 }
 

@@ -1,7 +1,7 @@
 use super::resolve::resolve_text;
 use super::{Command, Config, ConfigError, LogFormat, check_file, from_args, reload};
 use sidecar_model::{Aggregation, MetricType};
-use sidecar_store::{Departed, UnknownPast};
+use sidecar_store::{Bounds, Departed, UnknownPast};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -237,6 +237,7 @@ rules:
   decay: 26h
   departed: drop
   unknown_past: baseline
+  bounds: intersect
 ";
     let rules = resolve_text(Path::new("f"), text).unwrap().store.rules;
     assert_eq!(rules.len(), 2);
@@ -250,5 +251,6 @@ rules:
     assert_eq!(rules[1].decay, Some(Duration::from_secs(26 * 3600)));
     assert_eq!(rules[1].departed, Some(Departed::Drop));
     assert_eq!(rules[1].unknown_past, Some(UnknownPast::Baseline));
+    assert_eq!(rules[1].bounds, Some(Bounds::Intersect));
     assert!(!rules[1].drop);
 }

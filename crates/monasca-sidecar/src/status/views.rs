@@ -13,6 +13,7 @@ pub(super) struct Family<'a> {
     aggregation: String,
     contributors: usize,
     series: usize,
+    mixed_bounds: bool,
     age_seconds: f64,
 }
 
@@ -26,6 +27,7 @@ impl<'a> Family<'a> {
             aggregation: view.aggregation.to_string(),
             contributors: view.contributors,
             series: view.series,
+            mixed_bounds: view.mixed_bounds,
             age_seconds: view.age.as_secs_f64(),
         }
     }

@@ -92,6 +92,10 @@ impl Daemon {
         instances.iter().any(|instance| instance.id == id && instance.shared)
     }
 
+    pub(crate) fn has_mixed_bounds(&self, family: &str) -> bool {
+        self.store.families(self.tick()).iter().any(|view| view.name == family && view.mixed_bounds)
+    }
+
     /// The samples of the page, without comments.
     pub(crate) fn page(&self) -> String {
         let mut page = Vec::new();

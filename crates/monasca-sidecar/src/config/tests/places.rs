@@ -53,7 +53,7 @@ retain: [1h]
             "f:18:16: rules[0].aggregate: \"averg\": unknown aggregation: use one of sum mean avg \
              min max count first last stddev stdvar median p<NN> all",
             "f:19:5: rules[1]: sets nothing: give one of aggregate, type, decay, departed, \
-             unknown_past, drop_labels, drop",
+             unknown_past, bounds, drop_labels, drop",
             "f:20:9: retain: must be one value, not a list",
         ],
     );
@@ -157,7 +157,7 @@ rules:
             "f:18:22: rules[6].drop_labels: \"x\" is given twice",
             "f:18:25: rules[6].drop_labels: a label name cannot be empty",
             "f:19:5: rules[7]: sets nothing: give one of aggregate, type, decay, departed, \
-             unknown_past, drop_labels, drop",
+             unknown_past, bounds, drop_labels, drop",
             "f:22:12: rules[8].match: must be a map of keys to values",
             "f:25:11: rules[9].type: histogram cannot be given by rule: its samples must say so",
         ],
