@@ -8,11 +8,11 @@ mod dispatch;
 mod reload;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Listener, Right, Rights};
 use crate::expose::Expose;
 use crate::http::body::BodyMemory;
 use crate::ingest::Ingest;
-use crate::listen::{self, Hall};
+use crate::listen::{self, Bound, Hall, Inherited};
 use crate::maintain::Upkeep;
 use crate::status::Status;
 use crate::telemetry::{Telemetry, log};
@@ -21,7 +21,6 @@ use dispatch::Dispatch;
 use reload::Reload;
 use sidecar_store::Store;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -37,8 +36,10 @@ const LAST_PATIENCE: Duration = Duration::from_millis(100);
 /// Why the process did not run to its ordered end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    #[error("cannot bind {address}")]
-    Bind { address: SocketAddr, source: io::Error },
+    #[error("cannot listen on {address}")]
+    Bind { address: String, source: io::Error },
+    #[error("{address}: everybody who reaches it has the rights {rights} (strict_access)")]
+    Open { address: String, rights: Rights },
     #[error("cannot start {what}")]
     Start { what: &'static str, source: io::Error },
     #[error("the task {name} ended early")]
@@ -47,19 +48,45 @@ pub(crate) enum StartError {
 
 /// Runs until a signal; returns when everything has ended in order.
 pub(crate) fn run(config: Config) -> Result<(), StartError> {
-    let listeners = bind(&config.listen)?;
+    let listeners = bind(&config.doors())?;
     log::install(config.log_format, &config.log_level);
+    for bound in &listeners {
+        say_who_may(bound, config.strict_access)?;
+    }
     let runtime = runtime().map_err(|source| StartError::Start { what: "tokio", source })?;
     let ended = runtime.block_on(serve(config, listeners));
     runtime.shutdown_timeout(LAST_PATIENCE);
     ended
 }
 
-fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
-    let bind = |address: &SocketAddr| {
-        listen::bind(*address).map_err(|source| StartError::Bind { address: *address, source })
-    };
-    addresses.iter().map(bind).collect()
+fn bind(listeners: &[Listener]) -> Result<Vec<Bound>, StartError> {
+    let mut inherited = Inherited::take();
+    let mut all = Vec::with_capacity(listeners.len());
+    for listener in listeners {
+        let address = || listener.address.to_string();
+        let bound = listen::bind(listener, &mut inherited)
+            .map_err(|source| StartError::Bind { address: address(), source })?;
+        all.extend(bound);
+    }
+    Ok(all)
+}
+
+/// Everybody who reaches a listener has its rights; where that is more than this machine, pushes and
+/// administration should have an owner.
+fn say_who_may(bound: &Bound, strict: bool) -> Result<(), StartError> {
+    let is_near = bound.address.is_none_or(|address| address.ip().is_loopback());
+    let open = [Right::Push, Right::Admin]
+        .into_iter()
+        .filter(|right| !is_near && bound.listener.rights.has(*right))
+        .fold(Rights::NONE, Rights::with);
+    match (open, strict) {
+        (Rights::NONE, _) => Ok(()),
+        (rights, true) => Err(StartError::Open { address: bound.shown.clone(), rights }),
+        (rights, false) => {
+            tracing::warn!(addr = %bound.shown, %rights, "open to everybody who reaches it");
+            Ok(())
+        }
+    }
 }
 
 /// With one processor a second thread would only take turns with the first.
@@ -71,20 +98,20 @@ fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(processors.min(WORKERS_AT_MOST)).enable_all().build()
 }
 
-async fn serve(config: Config, listeners: Vec<TcpListener>) -> Result<(), StartError> {
+async fn serve(config: Config, listeners: Vec<Bound>) -> Result<(), StartError> {
     let mut signals = Signals::new().map_err(start("signal handlers"))?;
     let (shutdown_delay, drain_timeout) = (config.shutdown_delay, config.drain_timeout);
     let Built { hall, dispatch, upkeep } = build(config)?;
     let mut tasks = Tasks::default();
     for listener in listeners {
-        let addr = listener.local_addr().map_err(start("a listener"))?;
+        let (addr, rights) = (listener.shown.clone(), listener.listener.rights);
         let (hall, dispatch) = (Arc::clone(&hall), dispatch.clone());
         tasks.spawn("listen", async move {
             if let Err(error) = hall.accept(listener, dispatch).await {
                 tracing::error!(%error, "cannot accept");
             }
         });
-        tracing::info!(%addr, "listening");
+        tracing::info!(%addr, %rights, "listening");
     }
     tasks.spawn("guard", Arc::clone(&hall).watch());
     dispatch.set_ready(true);
@@ -222,3 +249,6 @@ impl Stop {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,11 +11,15 @@ mod field;
 mod file;
 mod jobs;
 mod keys;
+mod listener;
 mod resolve;
+mod rights;
 mod rules;
 mod suggest;
 
 pub(crate) use duration::parse as parse_duration;
+pub(crate) use listener::{Address, Listener, SocketFile};
+pub(crate) use rights::{Right, Rights};
 
 use resolve::Override;
 use sidecar_formats::Timestamps;
@@ -30,7 +34,12 @@ use std::time::Duration;
 /// Everything the process needs to know, resolved.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    pub(crate) listen: Vec<SocketAddr>,
+    /// The short form of `listeners`.
+    listen: Vec<Address>,
+    /// In the file only; where there are some, `listen` does not count.
+    listeners: Vec<Listener>,
+    /// Refuse to start where anyone could push or administer.
+    pub(crate) strict_access: bool,
     pub(crate) log_format: LogFormat,
     /// A filter directive of the log subscriber, checked.
     pub(crate) log_level: String,
@@ -119,7 +128,9 @@ pub(crate) struct HttpLimits {
 impl Default for Config {
     fn default() -> Config {
         Config {
-            listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 4888))],
+            listen: vec![Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 4888)))],
+            listeners: Vec::new(),
+            strict_access: false,
             log_format: LogFormat::Text,
             log_level: "info".to_owned(),
             warmup: Duration::ZERO,
@@ -146,6 +157,22 @@ impl Default for HttpLimits {
             body_memory_bytes: 512 << 20,
         }
     }
+}
+
+impl Config {
+    /// Everything that is to be listened on.
+    pub(crate) fn doors(&self) -> Vec<Listener> {
+        if self.listeners.is_empty() {
+            return self.listen.iter().cloned().map(Listener::open).collect();
+        }
+        self.listeners.clone()
+    }
+}
+
+/// For tests of other modules: the configuration that this text gives.
+#[cfg(test)]
+pub(crate) fn of_text(text: &str) -> Config {
+    resolve::resolve_text(Path::new("test.yaml"), text).unwrap()
 }
 
 /// What the command line asks for.

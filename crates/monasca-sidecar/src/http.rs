@@ -5,6 +5,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod body;
+mod entry;
 mod grouping;
 pub(crate) mod negotiate;
 pub(crate) mod problem;
@@ -13,5 +14,6 @@ pub(crate) mod query;
 pub(crate) mod router;
 
 pub(crate) use answer::{Answer, Body, Pages};
+pub(crate) use entry::Entry;
 pub(crate) use problem::Problem;
 pub(crate) use progress::Progress;

@@ -13,7 +13,7 @@ mod order;
 use crate::clock::Clock;
 use crate::config::{HttpLimits, PushSettings};
 use crate::http::body::{self, BodyMemory, Received};
-use crate::http::{Answer, Problem, Progress, answer, problem, query};
+use crate::http::{Answer, Problem, Progress, answer, problem};
 use crate::telemetry::{Pushes, Telemetry};
 use arc_swap::ArcSwap;
 use hyper::Request;
@@ -64,13 +64,7 @@ impl Ingest {
     }
 
     /// `DELETE /v1/instances/<id>`.
-    pub(crate) fn goodbye(&self, id: &str, query: Option<&str>) -> Result<Answer, Problem> {
-        let mut erase = false;
-        for (name, value) in query::parameters(query.unwrap_or_default())? {
-            if name == "erase" {
-                erase = query::flag("erase", &value)?;
-            }
-        }
+    pub(crate) fn goodbye(&self, id: &str, erase: bool) -> Result<Answer, Problem> {
         let now = self.clock.now();
         let known = caught(|| {
             Ok(if erase { self.store.erase(id, now) } else { self.store.depart(id, now) })

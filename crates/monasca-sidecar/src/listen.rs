@@ -3,12 +3,15 @@
 //! Owns the cap on connections and, with `listen/guard.rs`, the limits of header time, request
 //! time and idle time. Knows no route: what answers a request is handed in.
 
+mod bind;
 mod guard;
+mod socket;
+mod socket_file;
 mod stream;
 
 use crate::clock::Clock;
 use crate::config::HttpLimits;
-use crate::http::{Answer, Body, Progress, progress::Verdict};
+use crate::http::{Answer, Body, Entry, Progress, progress::Verdict};
 use crate::telemetry::{Connections, Telemetry};
 use arc_swap::ArcSwap;
 use guard::Guard;
@@ -17,23 +20,20 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use socket::{Acceptor, Socket};
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use stream::Watched;
-use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Pause after an accept that failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-const BACKLOG: i32 = 1_024;
-const NO_SUCH_FAMILY: i32 = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
 /// The most that one read takes from a socket into memory.
 const READ_BUFFER_BYTES: usize = 512 * 1024;
 /// Requests at once on one h2 connection.
@@ -41,12 +41,15 @@ const STREAMS: u32 = 100;
 const PREFACE_START: &[u8] = b"PRI";
 const PREFACE_PAUSE: Duration = Duration::from_millis(5);
 
+pub(crate) use bind::{Bound, Inherited, bind};
+
 /// What answers a request.
 pub(crate) trait Handler: Clone + Send + Sync + 'static {
     fn answer(
         &self,
         request: Request<Incoming>,
         progress: Arc<Progress>,
+        entry: Entry,
     ) -> impl Future<Output = Answer> + Send + 'static;
 }
 
@@ -59,31 +62,6 @@ pub(crate) struct Hall {
     tracker: TaskTracker,
     /// Set when nothing new is to begin.
     closing: CancellationToken,
-}
-
-/// Binds before anything else is done, so that a second daemon fails here. All addresses of a
-/// machine without IPv6 are those of IPv4.
-pub(crate) fn bind(address: SocketAddr) -> io::Result<StdListener> {
-    let all = address.is_ipv6() && address.ip().is_unspecified();
-    match bind_one(address) {
-        Err(error) if all && error.raw_os_error() == Some(NO_SUCH_FAMILY) => {
-            bind_one(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))
-        }
-        bound => bound,
-    }
-}
-
-fn bind_one(address: SocketAddr) -> io::Result<StdListener> {
-    let domain = socket2::Domain::for_address(address);
-    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
-    socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
 }
 
 impl Hall {
@@ -104,18 +82,20 @@ impl Hall {
     /// Accepts until the hall closes.
     pub(crate) async fn accept<H: Handler>(
         self: Arc<Self>,
-        listener: StdListener,
+        bound: Bound,
         handler: H,
     ) -> io::Result<()> {
-        let listener = TcpListener::from_std(listener)?;
+        let Bound { listener, socket, _file, .. } = bound;
+        let acceptor = Acceptor::new(socket)?;
+        let entry = Entry { rights: listener.rights };
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = self.closing.cancelled() => return Ok(()),
-                accepted = listener.accept() => accepted,
+                accepted = acceptor.accept() => accepted,
             };
             match accepted {
-                Ok((stream, _)) => self.admit(stream, &handler),
+                Ok(stream) => self.admit(stream, entry, &handler),
                 Err(error) if is_of_the_peer(&error) => {}
                 Err(error) => {
                     if self.telemetry.connections.accept_failed() {
@@ -148,7 +128,7 @@ impl Hall {
         tokio::time::timeout(patience, self.tracker.wait()).await.is_ok()
     }
 
-    fn admit<H: Handler>(self: &Arc<Self>, stream: TcpStream, handler: &H) {
+    fn admit<H: Handler>(self: &Arc<Self>, stream: Socket, entry: Entry, handler: &H) {
         let connections = &self.telemetry.connections;
         if connections.open.get() >= self.limits.load().connections as u64 {
             connections.refused.add(1);
@@ -158,14 +138,12 @@ impl Hall {
         let open = Open::begin(Arc::clone(&self.telemetry));
         let (hall, handler) = (Arc::clone(self), handler.clone());
         self.tracker.spawn(async move {
-            hall.serve(stream, handler).await;
+            hall.serve(stream, entry, handler).await;
             drop(open);
         });
     }
 
-    async fn serve<H: Handler>(&self, stream: TcpStream, handler: H) {
-        // A socket that is gone already says so at the first read.
-        stream.set_nodelay(true).unwrap_or_default();
+    async fn serve<H: Handler>(&self, stream: Socket, entry: Entry, handler: H) {
         let limits = self.limits.load_full();
         let first = tokio::select! {
             first = tokio::time::timeout(limits.idle_time, speaks_h2(&stream)) => first,
@@ -177,7 +155,7 @@ impl Hall {
         let io = TokioIo::new(Watched::new(stream, Arc::clone(&progress)));
         let seen = Arc::clone(&progress);
         let service =
-            service_fn(move |request| answer(handler.clone(), request, Arc::clone(&seen)));
+            service_fn(move |request| answer(handler.clone(), request, Arc::clone(&seen), entry));
         if h2 {
             progress.multiplex();
             let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -205,7 +183,7 @@ fn is_of_the_peer(error: &io::Error) -> bool {
 }
 
 /// Whether the client begins with h2's preface. Nothing is consumed.
-async fn speaks_h2(stream: &TcpStream) -> io::Result<bool> {
+async fn speaks_h2(stream: &Socket) -> io::Result<bool> {
     let mut start = [0; PREFACE_START.len()];
     loop {
         let seen = stream.peek(&mut start).await?;
@@ -324,10 +302,11 @@ async fn answer<H: Handler>(
     handler: H,
     request: Request<Incoming>,
     progress: Arc<Progress>,
+    entry: Entry,
 ) -> Result<Response<CountedBody>, Infallible> {
     progress.begin_request(!request.body().is_end_stream());
     let mut counted = CountedBody { body: Body::Empty, progress: Arc::clone(&progress) };
-    let (parts, body) = handler.answer(request, progress).await.into_parts();
+    let (parts, body) = handler.answer(request, progress, entry).await.into_parts();
     counted.body = body;
     Ok(Response::from_parts(parts, counted))
 }

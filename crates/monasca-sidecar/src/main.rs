@@ -40,6 +40,7 @@ fn main() -> ExitCode {
 fn failed(error: StartError) -> ExitCode {
     let code = match &error {
         StartError::Bind { .. } => CANNOT_BIND,
+        StartError::Open { .. } => USAGE,
         StartError::Start { .. } | StartError::Ended { .. } => BUG,
     };
     say(&format!("{:#}", Error::new(error)));

@@ -7,7 +7,7 @@ mod views;
 use crate::clock::Clock;
 use crate::http::answer::{Body, PLAIN, page};
 use crate::http::body::BodyMemory;
-use crate::http::{Answer, Problem, problem, query};
+use crate::http::{Answer, Problem, problem, query, router};
 use crate::telemetry::{self, Telemetry};
 use bytes::Bytes;
 use sidecar_model::Exposition;
@@ -20,24 +20,6 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 const SERIES_LISTED: usize = 1_000;
 const SERIES_LISTED_AT_MOST: usize = 100_000;
 const MATCHES_AT_MOST: usize = 64;
-
-const INDEX: &str = "\
-monasca-sidecar: many processes in, one application out
-
-POST   /v1/ingest          push metrics as JSON
-GET    /metrics            the merged exposition
-PUT    /metrics/job/<job>  push a group, as to a Pushgateway (POST, DELETE)
-GET    /v1/families        families
-GET    /v1/instances       instances
-GET    /v1/series?match[]= why a value is what it is
-DELETE /v1/series?match[]= delete series
-DELETE /v1/instances/<id>  goodbye of an instance
-POST   /v1/clear           forget everything
-GET    /-/healthy          alive
-GET    /-/ready            ready
-GET    /-/metrics          own metrics
-POST   /-/reload           read the configuration again
-";
 
 #[derive(Debug)]
 pub(crate) struct Status {
@@ -58,7 +40,7 @@ impl Status {
     }
 
     pub(crate) fn index(&self) -> Answer {
-        text(INDEX)
+        page(PLAIN, Body::Once(Bytes::from(router::index())))
     }
 
     pub(crate) async fn own_metrics(self: &Arc<Self>) -> Result<Exposition, Problem> {

@@ -2,8 +2,8 @@
 
 use super::reload::Reload;
 use crate::expose::{Expose, small_page};
-use crate::http::router::{Route, route};
-use crate::http::{Answer, Problem, Progress};
+use crate::http::router::{Route, find};
+use crate::http::{Answer, Entry, Problem, Progress};
 use crate::ingest::Ingest;
 use crate::listen::Handler;
 use crate::status::Status;
@@ -66,10 +66,11 @@ impl Handler for Dispatch {
         &self,
         request: Request<Incoming>,
         progress: Arc<Progress>,
+        entry: Entry,
     ) -> impl Future<Output = Answer> + Send + 'static {
         let rooms = Arc::clone(&self.0);
         async move {
-            match rooms.answer(request, &progress).await {
+            match rooms.answer(request, &progress, &entry).await {
                 Ok(answer) => answer,
                 Err(problem) => {
                     rooms.telemetry.refusals.add(problem.code(), 1);
@@ -85,14 +86,22 @@ impl Rooms {
         &self,
         request: Request<Incoming>,
         progress: &Progress,
+        entry: &Entry,
     ) -> Result<Answer, Problem> {
-        match route(request.method(), request.uri().path())? {
+        let uri = request.uri();
+        let found = find(request.method(), uri.path(), uri.query())?;
+        if let Some(right) = found.row.right.filter(|right| !entry.allows(*right)) {
+            return Err(Problem::Forbidden { right: right.name() });
+        }
+        match found.route()? {
             Route::Push => self.ingest.push(request, progress).await,
             Route::PushGroup { key, replaces } => {
                 self.ingest.push_group(request, key, replaces, progress).await
             }
             Route::Accumulate { labels } => self.ingest.accumulate(request, labels, progress).await,
-            Route::DeleteGroup { key } => self.ingest.delete_group(&key, request.uri().query()),
+            Route::DeleteGroup { key, erase } => {
+                self.ingest.delete_group(&key, erase, request.uri().query())
+            }
             Route::Groups => self.status.groups().await,
             Route::PushStatus => Ok(self.status.push_status()),
             Route::DeleteSeries => self.status.delete_series(request.uri().query()).await,
@@ -101,7 +110,7 @@ impl Rooms {
                 self.expose.scrape(request.method(), request.headers(), request.uri().query()).await
             }
             Route::Clear => self.ingest.clear(),
-            Route::Goodbye { id } => self.ingest.goodbye(&id, request.uri().query()),
+            Route::Goodbye { id, erase } => self.ingest.goodbye(&id, erase),
             Route::Families => self.status.families().await,
             Route::Instances => self.status.instances().await,
             Route::Series => self.status.series(request.uri().query()).await,

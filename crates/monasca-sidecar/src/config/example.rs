@@ -73,6 +73,23 @@ jobs:
     instance_labels: [pod]
 ";
 
+const LISTENERS: &str = "\
+# Who may do what where, in the file only and instead of listen. rights is a list of
+#   push    all pushes, goodbyes, and deleting a group
+#   scrape  /metrics, /v1/*, /-/metrics and the index
+#   admin   clear, wipe, erase, deleting series, reload
+# /-/healthy and /-/ready need none. Without rights a listener has all. A unix socket can have a
+# mode (0660), an owner and a group (a name of /etc/passwd or /etc/group, or a number).
+#
+";
+
+const LISTENERS_SAMPLE: &str = "\
+listeners:
+  - {address: \"127.0.0.1:4888\", rights: [push]}
+  - {address: \"unix:/run/monasca-sidecar/admin.sock\", mode: 0600}
+  - {address: \":4889\", rights: [scrape]}
+";
+
 const WIDTH: usize = 96;
 
 /// The annotated file.
@@ -109,6 +126,10 @@ pub(super) fn text() -> String {
         out.push_str(&format!("#   {line}\n"));
     }
     out.push_str("jobs: []\n");
+    out.push_str(&format!("\n{LISTENERS}"));
+    for line in LISTENERS_SAMPLE.lines() {
+        out.push_str(&format!("#   {line}\n"));
+    }
     out
 }
 

@@ -2,11 +2,11 @@
 //! not. The same rule reads flags, environment and file.
 
 use super::keys::Key;
+use super::listener::{Address, address};
 use super::{Config, LogFormat, PushStatus, duration};
 use sidecar_formats::Timestamps;
 use sidecar_model::Temporality;
 use sidecar_store::UnknownPast;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
@@ -122,7 +122,7 @@ impl Key {
         // Fields are reached through `&mut`; nothing here is hot.
         let config = &mut config.clone();
         vec![match &self.field {
-            Field::Listen => return config.listen.iter().map(SocketAddr::to_string).collect(),
+            Field::Listen => return config.listen.iter().map(Address::to_string).collect(),
             Field::InstanceLabels => return config.store.instance_labels.clone(),
             Field::LogFormat => match config.log_format {
                 LogFormat::Text => "text".to_owned(),
@@ -247,21 +247,6 @@ fn read_each<T: PartialEq>(
         values.push(value);
     }
     Ok(values)
-}
-
-fn address(text: &str) -> Result<SocketAddr, String> {
-    let wrong = || format!("{text:?}: write IP:PORT, [IPv6]:PORT or :PORT");
-    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-    if !port.bytes().all(|digit| digit.is_ascii_digit()) {
-        return Err(wrong());
-    }
-    let host = match host {
-        "" => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-        // Names are not looked up: what is listened on must not depend on a resolver.
-        "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        _ => return text.parse().map_err(|_| wrong()),
-    };
-    Ok(SocketAddr::new(host, port.parse().map_err(|_| wrong())?))
 }
 
 fn log_format(text: &str) -> Result<LogFormat, String> {

@@ -43,9 +43,17 @@ pub(super) const KEYS: &[Key] = &[
         "listen",
         "listen",
         Field::Listen,
-        "Address to listen on, IP:PORT, or :PORT for all addresses (IPv4 and IPv6); port 0 picks a \
-         free one. Several are allowed: a list in the file, commas in the environment, the flag \
-         repeated.",
+        "Address to listen on: IP:PORT, :PORT for all addresses (IPv4 and IPv6), unix:PATH, or \
+         systemd[:NAME] for sockets that systemd made; port 0 picks a free one. Several are \
+         allowed: a list in the file, commas in the environment, the flag repeated. The listeners \
+         of the file, which can have rights, count instead of it.",
+    ),
+    fixed(
+        "strict_access",
+        "strict-access",
+        Field::Switch(|c| &mut c.strict_access),
+        "Refuse to start when everybody who reaches a listener that is not on loopback may push or \
+         has admin rights; without it a warning is logged.",
     ),
     fixed(
         "log_format",

@@ -5,8 +5,11 @@ use super::field::Wrong;
 use super::file::{self, Content, Entry, Node, Place};
 use super::keys::{self, KEYS, Key, TakesEffect};
 use super::suggest::suggest;
-use super::{Config, ConfigError, jobs, rules};
+use super::{Config, ConfigError, jobs, listener, rules};
 use std::path::PathBuf;
+
+/// Sections, and what has no flag.
+const FILE_ONLY: [&str; 5] = ["rules", "jobs", "listeners", "limits", "push"];
 
 /// The text that a flag or a variable gave a key.
 #[derive(Clone, Debug)]
@@ -52,6 +55,10 @@ pub(super) fn keep_fixed(previous: &Config, config: &mut Config) -> Vec<&'static
         if key.set(config, &texts).is_ok() {
             ignored.push(key.name);
         }
+    }
+    if previous.listeners != config.listeners {
+        config.listeners.clone_from(&previous.listeners);
+        ignored.push("listeners");
     }
     ignored
 }
@@ -157,6 +164,9 @@ impl Problems {
             } else if entry.name == "jobs" {
                 config.push.jobs = jobs::read(&entry.value, self);
                 config.store.jobs = jobs::instances(&config.push.jobs);
+            } else if entry.name == "listeners" {
+                config.listeners = listener::read(&entry.value, self);
+                self.sources.push(("listeners", Source::File(entry.place)));
             } else if let Some((section, name)) = entry.name.split_once('.')
                 && keys::find(&entry.name).is_some()
             {
@@ -167,8 +177,7 @@ impl Problems {
             } else if is_section(&entry.name) {
                 self.take_section(&entry.name, &entry.value, config);
             } else {
-                let names =
-                    KEYS.iter().map(|key| key.name).chain(["rules", "jobs", "limits", "push"]);
+                let names = KEYS.iter().map(|key| key.name).chain(FILE_ONLY);
                 self.unknown(entry, "", names);
             }
         }
@@ -222,6 +231,7 @@ impl Problems {
         if config.listen.is_empty() {
             self.at_keys(["listen", "listen"], "must have at least one address");
         }
+        self.listen_once(config);
         if config.store.retain < config.store.resume_window {
             self.at_keys(["retain", "resume_window"], "retain is shorter than resume_window");
         }
@@ -230,6 +240,21 @@ impl Problems {
                 ["limits.max_body_memory", "limits.max_body"],
                 "limits.max_body_memory is less than limits.max_body",
             );
+        }
+    }
+
+    /// A variable may name the address of an image: the file's listeners count instead.
+    fn listen_once(&mut self, config: &Config) {
+        let given = |key: &str| self.sources.iter().find(|(name, _)| *name == key);
+        let other = match given("listen") {
+            _ if config.listeners.is_empty() => return,
+            Some((_, Source::Override(name))) if name.starts_with("--") => name.clone(),
+            Some((_, Source::File(_))) => "listen".to_owned(),
+            Some((_, Source::Override(_) | Source::Refused)) | None => return,
+        };
+        if let Some((_, Source::File(place))) = given("listeners") {
+            let place = *place;
+            self.at(place, "listeners", format!("give it or {other}, not both"));
         }
     }
 

@@ -1,5 +1,5 @@
 use super::resolve::resolve_text;
-use super::{Command, Config, ConfigError, LogFormat, check_file, from_args, reload};
+use super::{Address, Command, Config, ConfigError, LogFormat, check_file, from_args, reload};
 use sidecar_model::{Aggregation, MetricType};
 use sidecar_store::{Bounds, Departed, UnknownPast};
 use std::ffi::OsString;
@@ -83,7 +83,8 @@ fn a_flag_wins_over_the_environment_over_the_file_over_the_default() {
     assert_eq!(decay(serve(&flags, &high)), 44);
     let port = |config: Config| {
         assert_eq!(config.listen.len(), 1, "a list replaces, it does not add");
-        config.listen[0].port()
+        let Address::Tcp(address) = config.listen[0] else { panic!("no port") };
+        address.port()
     };
     assert_eq!(port(serve(&config, &[])), 11);
     assert_eq!(port(serve(&config, &high)), 33);
@@ -107,7 +108,7 @@ fn the_file_can_be_named_by_the_environment() {
 
 #[test]
 fn lists_come_from_repeated_flags_commas_and_yaml_lists() {
-    let both = ["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()];
+    let both = ["127.0.0.1:1", "[::1]:2"].map(|text| Address::Tcp(text.parse().unwrap()));
     let flags = ["--listen", "127.0.0.1:1", "--listen", "[::1]:2"];
     assert_eq!(serve(&flags, &[]).listen, both);
     assert_eq!(serve(&["--listen=127.0.0.1:1,[::1]:2"], &[]).listen, both);
@@ -211,6 +212,21 @@ fn a_reload_says_what_takes_a_restart_and_keeps_it() {
     assert_eq!(after.config.log_level, "info");
     assert_eq!(after.config.warmup, Duration::from_secs(5));
     assert_eq!(after.config.store.limits.series, 9);
+}
+
+#[test]
+fn listeners_count_instead_of_a_variable_but_not_beside_a_flag() {
+    let file = Scratch::new("listeners: [{address: '127.0.0.1:7', rights: push}]\n");
+    let config = serve(&["--config", file.path()], &[("MONASCA_SIDECAR_LISTEN", "0.0.0.0:4888")]);
+    let shown: Vec<String> = config.doors().iter().map(|door| door.address.to_string()).collect();
+    assert_eq!(shown, ["127.0.0.1:7"]);
+    let error = refused(&["--config", file.path(), "--listen", ":1"], &[]);
+    assert!(error.ends_with(":1:1: listeners: give it or --listen, not both"), "{error}");
+    let before = config;
+    file.write("listeners: [{address: '127.0.0.1:7'}]\n");
+    let after = reload(&before).unwrap();
+    assert_eq!(after.ignored, ["listeners"]);
+    assert_eq!(after.config.doors(), before.doors());
 }
 
 #[test]

@@ -109,7 +109,11 @@ pub(super) fn with_status(status: StatusCode, content_type: HeaderValue, body: B
     answer
 }
 
-pub(crate) fn with_header(mut answer: Answer, name: HeaderName, value: &'static str) -> Answer {
-    answer.headers_mut().insert(name, HeaderValue::from_static(value));
+pub(crate) fn with_header(answer: Answer, name: HeaderName, value: &'static str) -> Answer {
+    with_value(answer, name, HeaderValue::from_static(value))
+}
+
+pub(crate) fn with_value(mut answer: Answer, name: HeaderName, value: HeaderValue) -> Answer {
+    answer.headers_mut().insert(name, value);
     answer
 }

@@ -22,7 +22,11 @@ const BODY_ENCODINGS: &str = "gzip, deflate, snappy, zstd";
 pub(crate) enum Problem {
     NotFound,
     MethodNotAllowed {
-        allow: &'static str,
+        allow: String,
+    },
+    /// The listener lacks the right.
+    Forbidden {
+        right: &'static str,
     },
     BodyTooLarge {
         limit_bytes: usize,
@@ -91,6 +95,7 @@ impl Problem {
         match self {
             Problem::NotFound => StatusCode::NOT_FOUND,
             Problem::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Problem::Forbidden { .. } => StatusCode::FORBIDDEN,
             Problem::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Problem::Timeout => StatusCode::REQUEST_TIMEOUT,
             Problem::Busy => StatusCode::SERVICE_UNAVAILABLE,
@@ -119,6 +124,7 @@ impl Problem {
         match self {
             Problem::NotFound => "not_found",
             Problem::MethodNotAllowed { .. } => "method_not_allowed",
+            Problem::Forbidden { .. } => "forbidden",
             Problem::BodyTooLarge { .. } => "body_too_large",
             Problem::Timeout => "timeout",
             Problem::CutBody => "incomplete_body",
@@ -153,6 +159,7 @@ impl Problem {
             Problem::Refused(refused) => refused.first().map_or("", |first| &first.family),
             Problem::NotFound
             | Problem::MethodNotAllowed { .. }
+            | Problem::Forbidden { .. }
             | Problem::BodyTooLarge { .. }
             | Problem::Timeout
             | Problem::CutBody
@@ -166,6 +173,7 @@ impl Problem {
         match self {
             Problem::NotFound => "no such path".to_owned(),
             Problem::MethodNotAllowed { allow } => format!("use {allow}"),
+            Problem::Forbidden { right } => format!("this takes the right to {right}"),
             Problem::BodyTooLarge { limit_bytes } => {
                 format!("the body is larger than {limit_bytes} bytes")
             }
@@ -206,7 +214,8 @@ impl Problem {
         let status = self.status();
         let answer = answer::with_status(status, JSON, body);
         if let Problem::MethodNotAllowed { allow } = self {
-            return answer::with_header(answer, ALLOW, allow);
+            let allow = HeaderValue::from_str(allow).unwrap_or(HeaderValue::from_static(""));
+            return answer::with_value(answer, ALLOW, allow);
         }
         match status {
             StatusCode::SERVICE_UNAVAILABLE => answer::with_header(answer, RETRY_AFTER, "1"),

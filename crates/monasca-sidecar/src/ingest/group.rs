@@ -49,14 +49,13 @@ impl Ingest {
     pub(crate) fn delete_group(
         &self,
         key: &GroupKey,
+        erase: bool,
         query: Option<&str>,
     ) -> Result<Answer, Problem> {
-        let (mut erase, mut below) = (false, false);
+        let mut below = false;
         for (name, value) in query::parameters(query.unwrap_or_default())? {
-            match name.as_str() {
-                "erase" => erase = query::flag("erase", &value)?,
-                "match" => below = prefix(&value)?,
-                _ => {}
+            if name == "match" {
+                below = prefix(&value)?;
             }
         }
         let now = self.clock.now();

@@ -3,6 +3,7 @@
 //! A socket that is closed while the client still sends is reset, and the answer may be lost with
 //! it. So after the last answer what still comes is read and dropped, within a limit.
 
+use super::socket::Socket;
 use crate::http::Progress;
 use std::future::Future;
 use std::io;
@@ -11,7 +12,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 /// What is read and dropped after the last answer.
@@ -23,7 +23,7 @@ const LINGER_STEP_BYTES: usize = 16 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Watched {
-    stream: TcpStream,
+    stream: Socket,
     progress: Arc<Progress>,
     ending: Option<Ending>,
 }
@@ -37,7 +37,7 @@ struct Ending {
 
 impl Ending {
     /// Reads and drops; ready when the client has stopped or a limit is reached.
-    fn poll(&mut self, stream: &mut TcpStream, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll(&mut self, stream: &mut Socket, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut scratch = [0; LINGER_STEP_BYTES];
         while self.left_bytes > 0 && self.deadline.as_mut().poll(context).is_pending() {
             let mut buffer = ReadBuf::new(&mut scratch);
@@ -52,7 +52,7 @@ impl Ending {
 }
 
 impl Watched {
-    pub(super) fn new(stream: TcpStream, progress: Arc<Progress>) -> Watched {
+    pub(super) fn new(stream: Socket, progress: Arc<Progress>) -> Watched {
         Watched { stream, progress, ending: None }
     }
 }

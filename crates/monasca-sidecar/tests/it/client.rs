@@ -65,7 +65,16 @@ pub(crate) struct Sidecar {
 
 impl Sidecar {
     pub(crate) fn start(arguments: &[&str]) -> Sidecar {
-        let mut child = command(arguments).stderr(Stdio::piped()).spawn().unwrap();
+        Sidecar::spawn(command(arguments))
+    }
+
+    /// With listeners from a file or flags of its own; `address` is that of the first port.
+    pub(crate) fn start_as_configured(arguments: &[&str]) -> Sidecar {
+        Sidecar::spawn(bare(arguments))
+    }
+
+    fn spawn(mut command: Command) -> Sidecar {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let lines = Arc::clone(&log);
         let stderr = child.stderr.take().unwrap();
@@ -149,8 +158,12 @@ impl Drop for Sidecar {
 
 /// The binary on a free port, without the caller's own settings.
 pub(crate) fn command(arguments: &[&str]) -> Command {
+    bare(&[&["--listen", "127.0.0.1:0"], arguments].concat())
+}
+
+fn bare(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_monasca-sidecar"));
-    command.args(["--listen", "127.0.0.1:0"]).args(arguments);
+    command.args(arguments);
     command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command
 }

@@ -14,5 +14,6 @@ mod answers;
 mod client;
 mod lifecycle;
 mod limits;
+mod listeners;
 mod state;
 mod tidy;

@@ -2,7 +2,7 @@
 
 use super::super::Config;
 use super::super::resolve::resolve_text;
-use super::{JOBS_SAMPLE, RULES_SAMPLE, WIDTH, table, text};
+use super::{JOBS_SAMPLE, LISTENERS_SAMPLE, RULES_SAMPLE, WIDTH, table, text};
 use std::path::{Path, PathBuf};
 
 fn docs(name: &str) -> PathBuf {
@@ -57,6 +57,13 @@ fn the_sample_jobs_of_the_example_are_valid() {
     assert_eq!(config.push.temporality_of("web"), sidecar_model::Temporality::Cumulative);
     assert_eq!(config.store.jobs.len(), 1);
     assert_eq!(config.store.jobs[0].instance_labels, ["pod"]);
+}
+
+#[test]
+fn the_sample_listeners_of_the_example_are_valid() {
+    let doors = resolve_text(Path::new("sample"), LISTENERS_SAMPLE).unwrap().doors();
+    let rights: Vec<String> = doors.iter().map(|door| door.rights.to_string()).collect();
+    assert_eq!(rights, ["push", "push,scrape,admin", "scrape"]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 use super::super::Config;
 use super::super::keys::{KEYS, find};
+use super::super::listener::address;
 use super::{size, size_text};
 use std::time::Duration;
 
@@ -63,7 +64,9 @@ fn an_address_has_an_ip_and_a_port() {
     for typed in
         ["", "4888", "127.0.0.1", "::1:4888", "example.org:80", ":", ":65536", ":+8", ": 8"]
     {
-        let expected = format!("error: {typed:?}: write IP:PORT, [IPv6]:PORT or :PORT");
+        let expected = format!(
+            "error: {typed:?}: write IP:PORT, [IPv6]:PORT, :PORT, unix:PATH or systemd[:NAME]"
+        );
         check("listen", typed, &expected);
     }
 }
@@ -166,7 +169,7 @@ fn sizes_are_read_with_and_without_a_unit() {
 #[test]
 fn defaults_are_the_documented_ones() {
     let config = Config::default();
-    assert_eq!(config.listen, ["127.0.0.1:4888".parse().unwrap()]);
+    assert_eq!(config.listen, [address("127.0.0.1:4888").unwrap()]);
     assert_eq!(config.store.decay, Duration::from_secs(60));
     assert_eq!(config.store.resume_window, Duration::from_secs(3600));
     assert_eq!(config.store.retain, Duration::from_secs(86400));

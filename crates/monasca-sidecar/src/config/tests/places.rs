@@ -41,7 +41,8 @@ retain: [1h]
         &[
             "f:1:8: decay: \"soon\": not a duration: write 90s, 1h30m, 500ms or a number of seconds",
             "f:3:1: dcay: unknown key: did you mean decay?",
-            "f:6:5: listen: \"127.0.0.1\": write IP:PORT, [IPv6]:PORT or :PORT",
+            "f:6:5: listen: \"127.0.0.1\": write IP:PORT, [IPv6]:PORT, :PORT, unix:PATH or \
+             systemd[:NAME]",
             "f:7:13: log_format: \"xml\": use text or json",
             "f:8:1: decay: given twice, first in line 1",
             "f:9:1: strict: has no value",
