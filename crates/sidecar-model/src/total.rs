@@ -1,7 +1,7 @@
 //! A sum carried as two floats, so that moving a share between live and departed, in any order,
 //! does not change the rounded result (docs/adr/0002).
 
-use crate::is_absent;
+use crate::{ABSENT, is_absent};
 
 /// A sum `high + low`, with `high` the sum rounded to the nearest float.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -12,6 +12,7 @@ pub struct Total {
 
 impl Total {
     pub const ZERO: Total = Total { high: 0.0, low: 0.0 };
+    pub const ABSENT: Total = Total::from_value(ABSENT);
 
     pub const fn from_value(value: f64) -> Total {
         Total { high: value, low: 0.0 }
@@ -41,7 +42,7 @@ impl Total {
         (self.high, self.low) = fast_two_sum(high, rest + low_error);
     }
 
-    /// Adds one float to what may be [`crate::ABSENT`] so far.
+    /// Adds one float to what may be [`ABSENT`] so far.
     #[inline]
     pub fn join(&mut self, value: f64) {
         if is_absent(self.high) {
@@ -51,13 +52,18 @@ impl Total {
         }
     }
 
-    /// Adds another sum to what may be [`crate::ABSENT`] so far.
+    /// Adds another sum; either may be [`ABSENT`].
     pub fn join_total(&mut self, other: Total) {
         if is_absent(self.high) {
             *self = other;
-        } else {
+        } else if !other.is_absent() {
             self.add_total(other);
         }
+    }
+
+    /// Nothing was added.
+    pub const fn is_absent(self) -> bool {
+        is_absent(self.high)
     }
 
     pub fn subtract(&mut self, value: f64) {

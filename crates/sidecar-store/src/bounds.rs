@@ -21,12 +21,12 @@ pub(crate) fn spread_parts(from: &Arc<[Bound]>, parts: &[f64], to: &Arc<[Bound]>
 
 /// The parts of a composite with the bounds `from`, placed at their own bounds among `to`.
 pub(crate) fn placed(from: &[Bound], parts: &[Total], to: &[Bound]) -> Vec<Total> {
-    let mut out = vec![Total::ZERO; to.len() + 2];
+    let mut out = vec![Total::ABSENT; to.len() + 2];
     for (at, part) in parts.iter().enumerate() {
         if let Some(place) = place(from, at, to)
             && let Some(out) = out.get_mut(place)
         {
-            out.add_total(*part);
+            out.join_total(*part);
         }
     }
     out

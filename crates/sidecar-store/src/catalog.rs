@@ -64,7 +64,7 @@ pub(crate) struct Merged {
 #[derive(Clone, Debug)]
 pub(crate) enum Folded {
     Scalar(Total),
-    /// Parts as in a group: one for each bound, sum, count.
+    /// Parts as in a group: one for each bound, sum, count; what nobody said is absent.
     Composite {
         bounds: Arc<[Bound]>,
         parts: Vec<Total>,
@@ -648,7 +648,7 @@ impl Folded {
                     *bounds = joined;
                 }
                 for (part, more) in parts.iter_mut().zip(placed(b, p, bounds)) {
-                    part.add_total(more);
+                    part.join_total(more);
                 }
             }
             (Folded::Scalar(_), Folded::Composite { .. })

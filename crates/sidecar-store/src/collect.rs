@@ -44,6 +44,8 @@ pub(crate) struct Collector {
 #[derive(Clone, Copy, Debug, Default)]
 struct CompositeCount {
     contributors: u32,
+    /// Contributors that are earlier lives with other bounds: their native part is in a later one's.
+    frozen: u32,
     live: u32,
     sums: u32,
     counts: u32,
@@ -95,7 +97,7 @@ pub(crate) fn is_exposed(family: &Family, settings: &Settings, now: Tick) -> boo
 impl Collector {
     fn reset(&mut self, catalog: &Catalog) {
         self.sums.clear();
-        self.sums.resize(catalog.merged.len(), Total::from_value(ABSENT));
+        self.sums.resize(catalog.merged.len(), Total::ABSENT);
         self.scalars.clear();
         if self.layouts.has_accumulators {
             self.scalars.resize(catalog.merged.len(), Accumulator::default());
@@ -289,6 +291,7 @@ impl Collector {
         }
         let counted = &mut self.composites[merged as usize];
         counted.contributors += 1;
+        counted.frozen += u32::from(group.state == GroupState::Frozen);
         counted.live += u32::from(standing.live && group.state == GroupState::Live);
         counted.sums += present(group.sum_at());
         counted.counts += present(group.count_at());
@@ -307,7 +310,7 @@ impl Collector {
     fn begin_quantiles(&mut self, merged: u32, n_quantiles: usize) {
         let at = self.layouts.parts_at[merged as usize] as usize;
         if self.composites[merged as usize].contributors == 0 {
-            self.parts[at..at + n_quantiles].fill(Total::from_value(ABSENT));
+            self.parts[at..at + n_quantiles].fill(Total::ABSENT);
         }
     }
 
@@ -342,14 +345,15 @@ impl Collector {
             return;
         }
         for (part, share) in parts.iter().enumerate() {
-            if !share.is_zero() {
+            if !share.is_zero() && !share.is_absent() {
                 self.parts[at as usize + place_up(bounds, part, union)].add_total(*share);
             }
         }
+        let said = |part: usize| u32::from(parts.get(part).is_some_and(|p| !p.is_absent()));
         let counted = &mut self.composites[merged as usize];
         counted.contributors += 1;
-        counted.sums += 1;
-        counted.counts += 1;
+        counted.sums += said(bounds.len());
+        counted.counts += said(bounds.len() + 1);
     }
 
     // ---- results
@@ -423,28 +427,39 @@ impl Collector {
 
     fn exposed(&self, cached: &Cached, values: Vec<f64>) -> FamilyExposition {
         let mut extras = Extras { created: self.created_of(cached), ..Extras::default() };
+        self.natives_of(cached, &values, &mut extras.natives);
         let mut first = 0;
         let merged = if self.exemplars.is_empty() { &[] } else { cached.merged.as_slice() };
         for (merged, point) in merged.iter().zip(&cached.layout.points) {
             exemplars::of_merged(&self.exemplars, *merged, first, &mut extras.exemplars);
             first += point.len();
         }
-        self.natives_of(cached, &mut extras.natives);
         FamilyExposition { layout: Arc::clone(&cached.layout), values, extras }
     }
 
-    /// Native histograms to which every contributor has added.
-    fn natives_of(&self, cached: &Cached, natives: &mut Vec<(u32, Arc<NativeHistogram>)>) {
+    /// Native histograms to which every contributor has added all that it counts. Their count and sum
+    /// are those of the classic part, whose sum is exact.
+    fn natives_of(
+        &self,
+        cached: &Cached,
+        values: &[f64],
+        natives: &mut Vec<(u32, Arc<NativeHistogram>)>,
+    ) {
         if self.natives.is_empty() || !cached.layout.metric_type.is_composite() {
             return;
         }
-        for (at, merged) in cached.merged.iter().enumerate() {
-            let contributors = self.composites.get(*merged as usize).map_or(0, |c| c.contributors);
-            if let Some(sum) = self.natives.get(merged)
-                && sum.contributors == contributors
+        let mut rest = values;
+        for (at, (merged, point)) in cached.merged.iter().zip(&cached.layout.points).enumerate() {
+            let Some((own, behind)) = rest.split_at_checked(point.len()) else { return };
+            rest = behind;
+            let Some(sum) = self.natives.get(merged) else { continue };
+            let counted = self.composites.get(*merged as usize).copied().unwrap_or_default();
+            if sum.contributors == counted.contributors - counted.frozen
+                && let [.., count, total] = own
+                && let Some(native) = sum.beside(*count, *total)
                 && let Ok(at) = u32::try_from(at)
             {
-                natives.push((at, Arc::new(sum.total.clone())));
+                natives.push((at, Arc::new(native)));
             }
         }
     }

@@ -328,7 +328,7 @@ fn departed_total(catalog: &Catalog, line: &Line) -> Option<Total> {
                 for (own, share) in parts.iter().enumerate() {
                     let placed = place_up(bounds, own, union);
                     if placed == part || (part < union.len() && placed < part) {
-                        total.add_total(*share);
+                        total.join_total(*share);
                     }
                 }
             }

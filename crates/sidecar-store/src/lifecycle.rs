@@ -5,7 +5,7 @@ use crate::bounds::place;
 use crate::catalog::{Catalog, Folded, ForgottenId};
 use crate::group::GroupState;
 use crate::instance::{Body, Instance, Kind, State, WriterRole};
-use crate::maps::Set;
+use crate::maps::{Map, Set};
 use crate::store::Store;
 use crate::upkeep::mark_written;
 use parking_lot::MutexGuard;
@@ -63,14 +63,17 @@ impl Store {
         if !matches!(body.state, State::Departed { .. }) {
             return;
         }
-        for (series, share) in body.shares() {
-            let had = catalog.folded.contains_key(&series);
-            let is_composite = matches!(share, Folded::Composite { .. });
+        let shares = body.shares();
+        // Of a series with other bounds in an earlier life there are several.
+        let composite = shares.iter().filter(|(_, s)| matches!(s, Folded::Composite { .. }));
+        let had: Map<u32, bool> =
+            composite.map(|(series, _)| (*series, catalog.folded.contains_key(series))).collect();
+        for (series, share) in shares {
             catalog.fold(series, share, now);
-            if is_composite {
-                let native = body.natives.get(&series).and_then(|native| native.share(true));
-                catalog.fold_native(series, had, native);
-            }
+        }
+        for (series, had) in had {
+            let native = body.natives.get(&series).and_then(|native| native.share(true));
+            catalog.fold_native(series, had, native);
         }
         self.forget_values(catalog, instance, body, now);
     }
@@ -203,7 +206,7 @@ impl Body {
     fn part_share(&self, at: usize) -> Total {
         if is_absent(self.values[at]) {
             let position = u32::try_from(at).unwrap_or(u32::MAX);
-            return self.bases.get(&position).copied().unwrap_or(Total::ZERO);
+            return self.bases.get(&position).copied().unwrap_or(Total::ABSENT);
         }
         self.share(at)
     }

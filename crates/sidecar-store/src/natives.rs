@@ -6,10 +6,12 @@
 use crate::apply::Apply;
 use crate::draft::Draft;
 use crate::instance::{Body, Past, WriterRole};
-use sidecar_model::NativeHistogram;
+use sidecar_model::{NativeHistogram, is_absent};
 
 /// Buckets of one merged histogram; beyond it the resolution is lowered.
 const MOST_BUCKETS: usize = 10_000;
+/// By this part, for rounding.
+const COUNTS_MAY_DIFFER: f64 = 1e-9;
 
 /// A native histogram of the body, whose labels are in the stager's arena.
 #[derive(Debug)]
@@ -65,6 +67,17 @@ impl NativeSum {
         share.merge_into(&mut self.total);
         self.total.limit_buckets(MOST_BUCKETS);
         self.contributors += 1;
+    }
+
+    /// As it is shown beside a classic part of this count and sum; `None`: it has not counted all of it.
+    pub(crate) fn beside(&self, count: f64, sum: f64) -> Option<NativeHistogram> {
+        // Counts of float histograms are rounded where they are added.
+        let off = (self.total.count - count).abs();
+        if off > COUNTS_MAY_DIFFER * count {
+            return None;
+        }
+        let sum = if is_absent(sum) { self.total.sum } else { sum };
+        Some(NativeHistogram { count, sum, ..self.total.clone() })
     }
 }
 

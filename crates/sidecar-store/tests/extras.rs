@@ -117,6 +117,15 @@ fn the_newest_exemplar_of_each_counter_and_bucket_survives_merging() {
 // ---- native histograms
 
 fn native(id: &str, buckets: &[(i32, f64)]) -> impl Fn(&mut Stager<'_>) -> Result<(), Problem> {
+    native_beside(id, None, buckets)
+}
+
+/// With a classic bucket that has them all.
+fn native_beside(
+    id: &str,
+    bound: Option<&'static str>,
+    buckets: &[(i32, f64)],
+) -> impl Fn(&mut Stager<'_>) -> Result<(), Problem> {
     let id = id.to_owned();
     let buckets = buckets.to_vec();
     move |sink| {
@@ -133,7 +142,9 @@ fn native(id: &str, buckets: &[(i32, f64)]) -> impl Fn(&mut Stager<'_>) -> Resul
                 .chain(le.map(|le| ("le".into(), le.into())))
                 .collect(),
         };
-        sink.sample(None, &mut parts("h_bucket", Some("+Inf")), count)?;
+        for le in bound.into_iter().chain(["+Inf"]) {
+            sink.sample(None, &mut parts("h_bucket", Some(le)), count)?;
+        }
         sink.sample(None, &mut parts("h_sum", None), count)?;
         sink.sample(None, &mut parts("h_count", None), count)?;
         let histogram = NativeHistogram {
@@ -201,4 +212,36 @@ fn native_buckets_are_shown_only_where_everybody_has_them() {
     push_native(&store, "2", &[(1, 5.0)]);
     store.erase("2", NOW);
     assert_eq!(shown(&store), None);
+}
+
+#[test]
+fn a_life_with_other_classic_bounds_counts_once() {
+    let store = store();
+    push_native(&store, "other", &[(1, 1.0)]);
+    for (bound, buckets) in [("1", &[(1, 5.0)]), ("2", &[(1, 2.0)])] {
+        store.push(&PushMeta::default(), NOW, native_beside("1", Some(bound), buckets)).unwrap();
+    }
+    assert_eq!(shown(&store), Some(vec![(1, 8.0)]));
+    store.depart("1", NOW);
+    let late = NOW.after(Duration::from_secs(4000));
+    store.push(&PushMeta::default(), late, native("other", &[(1, 1.0)])).unwrap();
+    while store.upkeep(late) {}
+    while store.upkeep(late) {}
+    store.push(&PushMeta::default(), late, native("other", &[(1, 1.0)])).unwrap();
+    let natives = store.collect(late).families.pop().unwrap().extras.natives;
+    assert_eq!(natives[0].1.positive, [(1, 8.0)]);
+}
+
+#[test]
+fn native_buckets_that_do_not_count_all_are_not_shown() {
+    let store = store();
+    let without = |count: u32| {
+        format!(
+            "# TYPE h histogram\nh_bucket{{_id=\"1\",le=\"+Inf\"}} {count}\nh_count{{_id=\"1\"}} {count}\nh_sum{{_id=\"1\"}} {count}\n# EOF\n"
+        )
+    };
+    push(&store, &without(3));
+    push(&store, &without(0));
+    push_native(&store, "1", &[(1, 2.0)]);
+    assert_eq!((family(&store).values, shown(&store)), (vec![5.0, 5.0], None));
 }
