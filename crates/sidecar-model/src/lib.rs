@@ -13,6 +13,7 @@ mod native;
 mod sink;
 mod tick;
 mod total;
+mod window;
 
 pub use aggregation::{Aggregation, UnknownAggregation};
 pub use exposition::{
@@ -29,6 +30,7 @@ pub use native::{NativeHistogram, Span, SpanError};
 pub use sink::{ExemplarParts, FamilyHeader, Mark, Problem, ProblemKind, SampleParts, Sink};
 pub use tick::Tick;
 pub use total::Total;
+pub use window::{MAX_WINDOW_SECONDS, Window, WindowFunction};
 
 /// Whether a value is a total so far or an amount to add.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

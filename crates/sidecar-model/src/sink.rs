@@ -70,9 +70,7 @@ pub enum ProblemKind {
     DuplicateLabel,
     #[error("more labels than the limit")]
     TooManyLabels,
-    #[error(
-        "unknown aggregation: use one of sum mean avg min max count first last stddev stdvar median p<NN> all"
-    )]
+    #[error("{}", crate::aggregation::FUNCTIONS)]
     BadAggregation,
     #[error("this aggregation is not allowed for the family's type")]
     AggregationNotAllowed,

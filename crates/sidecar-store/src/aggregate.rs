@@ -1,7 +1,8 @@
 //! Merging across instances: one accumulator for each merged series, fed value by value, and what
 //! it comes to.
 
-use sidecar_model::{ABSENT, Aggregation, MetricType, Total};
+use crate::view::Observed;
+use sidecar_model::{ABSENT, Aggregation, MetricType, Total, WindowFunction};
 
 /// What to do with a value of a merged series; decided once for each layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub(crate) enum Code {
     /// Needs all values together.
     List,
     All,
+    /// Of what was pushed lately.
+    Window,
     Composite,
     CompositeOfLive,
 }
@@ -41,6 +44,7 @@ impl Code {
             Aggregation::Last => Code::Last,
             Aggregation::StdDev | Aggregation::StdVar | Aggregation::Percentile(_) => Code::List,
             Aggregation::All => Code::All,
+            Aggregation::Window(_) => Code::Window,
         }
     }
 
@@ -60,7 +64,8 @@ impl Code {
             | Code::Max
             | Code::Count
             | Code::First
-            | Code::Last => true,
+            | Code::Last
+            | Code::Window => true,
         }
     }
 
@@ -124,9 +129,40 @@ impl Accumulator {
             | Code::Count
             | Code::List
             | Code::All
+            | Code::Window
             | Code::Composite
             | Code::CompositeOfLive => {}
         }
+    }
+
+    /// Takes in what many values of a window have come to: their sum, minimum or maximum.
+    pub(crate) fn take_observed(&mut self, function: WindowFunction, value: f64, count: u32) {
+        let is_first = self.numbers == 0;
+        self.numbers = self.numbers.saturating_add(count);
+        match function {
+            WindowFunction::Mean | WindowFunction::Sum if value.is_finite() => {
+                self.total.add(value);
+            }
+            WindowFunction::Mean | WindowFunction::Sum => self.value += value,
+            WindowFunction::Min | WindowFunction::Max if is_first => self.value = value,
+            WindowFunction::Min => self.value = self.value.min(value),
+            WindowFunction::Max => self.value = self.value.max(value),
+        }
+    }
+
+    /// What was taken in of a window; `None`: nothing.
+    pub(crate) fn observed(&self, function: WindowFunction) -> Option<Observed> {
+        let value = self.result_of_window(function);
+        (self.numbers > 0).then_some(Observed { count: self.numbers.into(), value })
+    }
+
+    pub(crate) fn result_of_window(&self, function: WindowFunction) -> f64 {
+        self.result(match function {
+            WindowFunction::Mean => Code::Mean,
+            WindowFunction::Sum => Code::SumOfLive,
+            WindowFunction::Min => Code::Min,
+            WindowFunction::Max => Code::Max,
+        })
     }
 
     /// What it comes to; [`ABSENT`] without contributions.
@@ -140,9 +176,12 @@ impl Accumulator {
             Code::Mean => sum / f64::from(self.numbers),
             Code::Min | Code::Max | Code::First | Code::Last => self.value,
             Code::Count => f64::from(self.numbers),
-            Code::Hidden | Code::List | Code::All | Code::Composite | Code::CompositeOfLive => {
-                ABSENT
-            }
+            Code::Hidden
+            | Code::List
+            | Code::All
+            | Code::Window
+            | Code::Composite
+            | Code::CompositeOfLive => ABSENT,
         };
         if result.is_nan() && !sidecar_model::is_absent(result) { f64::NAN } else { result }
     }
@@ -167,7 +206,8 @@ pub(crate) fn of_list(function: Aggregation, values: &mut [f64]) -> f64 {
         | Aggregation::Count
         | Aggregation::First
         | Aggregation::Last
-        | Aggregation::All => ABSENT,
+        | Aggregation::All
+        | Aggregation::Window(_) => ABSENT,
     }
 }
 

@@ -244,8 +244,12 @@ impl<'a> Apply<'a> {
         let is_baseline = |at: u32| {
             past == Past::Baseline || by_family.get(at as usize).copied().unwrap_or(false)
         };
+        body.settle_windows(catalog, writes.first_new as usize);
         let findings =
             body.write_all(catalog, &writes.scalars, &writes.groups, manner, &is_baseline);
+        if !body.windows.is_empty() {
+            body.windows.record(&writes.scalars, stamp.written);
+        }
         if instance.role == WriterRole::Identified && past != Past::Baseline {
             self.date_merged(&body, &writes);
         }

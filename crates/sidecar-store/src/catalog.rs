@@ -8,6 +8,7 @@ use crate::instance::{WriterRole, tenths};
 use crate::maps::{Map, Seed};
 use crate::outcome::Reason;
 use crate::settings::Settings;
+use crate::window::Windowing;
 use hashbrown::HashTable;
 use sidecar_model::{ABSENT, Bound, LabelSet, MetricType, NativeHistogram, Tick, Total, is_absent};
 use std::collections::BTreeSet;
@@ -109,6 +110,7 @@ pub(crate) struct Catalog {
     /// Plain groups.
     pub(crate) groups: u64,
     pub(crate) departed_instances: u64,
+    pub(crate) windowing: Windowing,
 }
 
 impl Catalog {
@@ -133,6 +135,7 @@ impl Catalog {
             live_instances: 0,
             groups: 0,
             departed_instances: 0,
+            windowing: Windowing::default(),
             seed,
         }
     }
@@ -167,9 +170,9 @@ impl Catalog {
     pub(crate) fn touch(&mut self, family: u32) {
         self.version += 1;
         let version = self.version;
-        if let Some(family) = self.families.get_mut(&family) {
-            family.version = version;
-        }
+        let Some(family) = self.families.get_mut(&family) else { return };
+        family.version = version;
+        self.windowing.note(family);
     }
 
     // ---- families
@@ -258,6 +261,7 @@ impl Catalog {
     pub(crate) fn remove_family(&mut self, id: u32) {
         let Some(family) = self.families.remove(&id) else { return };
         self.version += 1;
+        self.windowing.forget(&family);
         for name in owned_names(family.metric_type, &family.base, family.suffixed) {
             if self.owner(&name) == Some(id) {
                 self.owners.remove(&*name);

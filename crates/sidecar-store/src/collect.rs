@@ -8,7 +8,7 @@ use crate::catalog::{Catalog, Folded, NOT_MERGED};
 use crate::exemplars::{self, Newest};
 use crate::family::Family;
 use crate::group::{Group, GroupState};
-use crate::instance::{Body, Instance, Kind, State, WriterRole};
+use crate::instance::{Body, Instance, Kind, State, WriterRole, tenths};
 use crate::layout::{Cached, Layouts};
 use crate::maps::Map;
 use crate::natives::NativeSum;
@@ -39,6 +39,8 @@ pub(crate) struct Collector {
     natives: Map<u32, NativeSum>,
     /// Of writers that are shown as they come: by merged series when it began to count.
     created: Map<u32, f64>,
+    /// Of this collect, in tenths of a second.
+    now: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -82,6 +84,7 @@ impl Store {
         let settings = self.settings();
         collector.layouts.refresh(&catalog);
         collector.reset(&catalog);
+        collector.now = tenths(now);
         self.for_each_instance(|instance| collector.scan(&catalog, instance));
         collector.scan(&catalog, &self.accumulator);
         collector.add_folded(&catalog);
@@ -161,6 +164,10 @@ impl Collector {
                 self.sums[merged as usize].join(*value);
                 continue;
             }
+            if code == Code::Window {
+                self.observe(catalog, body, at, merged);
+                continue;
+            }
             let value = match standing.role {
                 WriterRole::Anonymous | WriterRole::Group if code.is_sum() => {
                     held_value(catalog, body, at, merged)
@@ -191,6 +198,7 @@ impl Collector {
                 | Code::Count
                 | Code::First
                 | Code::Last
+                | Code::Window
                 | Code::Composite
                 | Code::CompositeOfLive => {
                     let accumulator = &mut self.scalars[merged as usize];
@@ -199,6 +207,15 @@ impl Collector {
             }
         }
         self.scan_bases(catalog, body, standing);
+    }
+
+    /// What the position was pushed lately, under the window that its family has now.
+    fn observe(&mut self, catalog: &Catalog, body: &Body, at: usize, merged: u32) {
+        let family = catalog.families.get(&catalog.merged[merged as usize].family);
+        let recording = family.and_then(|family| family.recording);
+        if let Some(ring) = recording.and_then(|of| body.windows.ring(at, of)) {
+            ring.add_to(&mut self.scalars[merged as usize], self.now);
+        }
     }
 
     fn scan_created(&mut self, catalog: &Catalog, body: &Body) {
@@ -409,6 +426,12 @@ impl Collector {
         match code {
             Code::Sum => merged.map(|at| self.sums[*at as usize].value()).collect(),
             Code::List => merged.map(|at| self.list_result(*at, cached.function)).collect(),
+            Code::Window => {
+                let Some(window) = cached.function.window() else { return Vec::new() };
+                let result =
+                    |at: &u32| self.scalars[*at as usize].result_of_window(window.function());
+                merged.map(result).collect()
+            }
             Code::Hidden
             | Code::SumOfLive
             | Code::Mean

@@ -4,8 +4,9 @@
 use crate::catalog::Merged;
 use crate::maps::Seed;
 use crate::settings::{Bounds, Departed, Settings, UnknownPast};
+use crate::window::{Recording, reach};
 use hashbrown::HashTable;
-use sidecar_model::{Aggregation, LabelSet, MetricType, Tick, plain_metric_name};
+use sidecar_model::{Aggregation, LabelSet, MetricType, Tick, Window, plain_metric_name};
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub(crate) struct Family {
     /// What live instances want its function to be, the oldest wish first.
     pub(crate) wishes: BTreeMap<u64, Aggregation>,
     pub(crate) rules: FamilyRules,
+    /// Where the function is a window, as [`Windowing`](crate::window::Windowing) has noted it.
+    pub(crate) recording: Option<Recording>,
     /// Series as pushed, by their labels.
     pub(crate) series: HashTable<u32>,
     /// Only where a rule drops labels: else each series is merged alone.
@@ -142,6 +145,7 @@ impl Family {
             unheld_since: now,
             wishes: BTreeMap::new(),
             rules,
+            recording: None,
             series: HashTable::new(),
             merged_by_labels,
             version: 0,
@@ -155,6 +159,15 @@ impl Family {
             .copied()
             .or(self.rules.aggregate)
             .unwrap_or(Aggregation::default_for(self.metric_type))
+    }
+
+    pub(crate) fn window(&self) -> Option<Window> {
+        self.recording.map(|recording| recording.window)
+    }
+
+    /// How long a rule lets what is not written live, or how long it counts in a window.
+    pub(crate) fn decay(&self) -> Option<Duration> {
+        self.rules.decay.or(self.window().map(reach))
     }
 
     /// Cumulative shares of instances that left count.

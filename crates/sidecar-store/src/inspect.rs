@@ -1,10 +1,11 @@
 //! The state for other eyes: families, instances, and why a value is what it is.
 
+use crate::aggregate::Accumulator;
 use crate::bounds::place_up;
 use crate::catalog::{Catalog, Folded, NO_FAMILY};
 use crate::family::Family;
 use crate::group::{Group, GroupState};
-use crate::instance::{Body, Instance, Kind, State, WriterRole, from_tenths};
+use crate::instance::{Body, Instance, Kind, State, WriterRole, from_tenths, tenths};
 use crate::store::Store;
 use crate::upkeep::longest_by_rule;
 use crate::view::{ContributionView, FamilyView, InstanceView, Selector, SeriesView, Stats};
@@ -213,6 +214,7 @@ fn shown_value(
 fn explain(catalog: &Catalog, instances: &[Arc<Instance>], line: Line, now: Tick) -> SeriesView {
     let family = &catalog.families[&catalog.merged[line.merged as usize].family];
     let mut accumulated: Option<Total> = None;
+    let mut deltas = Accumulator::default();
     let mut contributions = Vec::new();
     for instance in instances {
         let body = instance.body.lock();
@@ -220,10 +222,15 @@ fn explain(catalog: &Catalog, instances: &[Arc<Instance>], line: Line, now: Tick
             continue;
         }
         for found in contributions_of(catalog, &body, &line) {
+            let ring =
+                found.at.zip(family.recording).and_then(|(at, of)| body.windows.ring(at, of));
             if instance.role == WriterRole::Accumulator {
                 let total = accumulated.get_or_insert(Total::ZERO);
                 total.add(found.value);
                 total.add_total(found.base);
+                if let Some(ring) = ring {
+                    ring.add_to(&mut deltas, tenths(now));
+                }
                 continue;
             }
             contributions.push(ContributionView {
@@ -233,6 +240,7 @@ fn explain(catalog: &Catalog, instances: &[Arc<Instance>], line: Line, now: Tick
                 value: found.value,
                 base: found.base.value(),
                 age: now.since(from_tenths(found.written)),
+                observed: ring.and_then(|ring| ring.observed(tenths(now))),
             });
         }
     }
@@ -242,6 +250,7 @@ fn explain(catalog: &Catalog, instances: &[Arc<Instance>], line: Line, now: Tick
         value: line.value,
         departed_total: departed_total(catalog, &line).map(Total::value),
         accumulated: accumulated.map(Total::value),
+        accumulated_observed: family.window().and_then(|w| deltas.observed(w.function())),
         contributions,
         name: line.name,
         labels: line.labels,
@@ -250,6 +259,8 @@ fn explain(catalog: &Catalog, instances: &[Arc<Instance>], line: Line, now: Tick
 
 struct Found {
     series: u32,
+    /// Its position, where it is a value of its own.
+    at: Option<usize>,
     value: f64,
     base: Total,
     written: u32,
@@ -266,6 +277,7 @@ fn contributions_of(catalog: &Catalog, body: &Body, line: &Line) -> Vec<Found> {
             if scalar && catalog.merged_id(target.index()) == Some(line.merged) {
                 found.push(Found {
                     series: target.index(),
+                    at: Some(at),
                     value: body.values[at],
                     base: base_at(at),
                     written: body.written[at],
@@ -311,7 +323,7 @@ fn part_of(
         }
     }
     let written = body.written[group.first as usize];
-    any.then(|| Found { series: group.series, value: value.value(), base, written })
+    any.then(|| Found { series: group.series, at: None, value: value.value(), base, written })
 }
 
 fn departed_total(catalog: &Catalog, line: &Line) -> Option<Total> {

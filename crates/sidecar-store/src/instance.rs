@@ -8,6 +8,7 @@ use crate::grouping::GroupKey;
 use crate::maps::Map;
 use crate::natives::Native;
 use crate::shape::{Shape, StepRef};
+use crate::window::Windows;
 use hashbrown::HashTable;
 use parking_lot::Mutex;
 use sidecar_model::{ABSENT, Aggregation, Tick, Total};
@@ -160,6 +161,8 @@ pub(crate) struct Body {
     pub(crate) natives: Map<u32, Native>,
     /// The newest by position.
     pub(crate) exemplars: Map<u32, Dated>,
+    /// What was pushed lately, where the function needs it.
+    pub(crate) windows: Windows,
     /// Sorted by family.
     pub(crate) held: Vec<Held>,
     /// Target bits to position; built when a push needs it, dropped when none did for a while.
@@ -232,6 +235,7 @@ impl Default for Body {
             bases: Map::default(),
             natives: Map::default(),
             exemplars: Map::default(),
+            windows: Windows::default(),
             held: Vec::new(),
             by_target: None,
             start_time: None,
@@ -296,6 +300,9 @@ impl Body {
             for (at, value) in parts.iter().enumerate() {
                 self.write(first + at, *value, stamp);
             }
+        }
+        if !self.windows.is_empty() {
+            self.windows.record(staged, stamp.written);
         }
         // Nothing fell: what was seen of two processes under the id was not twice in a row.
         self.watch.returns = 0;

@@ -38,6 +38,7 @@ mod store;
 mod upkeep;
 mod values;
 mod view;
+mod window;
 
 pub use group_view::{GroupFamilyView, GroupValue, GroupView};
 pub use grouping::GroupKey;
@@ -48,5 +49,6 @@ pub use settings::{
 pub use stager::Stager;
 pub use store::Store;
 pub use view::{
-    ContributionView, FamilyView, InstanceView, Matcher, Selector, SeriesView, Stats, Value,
+    ContributionView, FamilyView, InstanceView, Matcher, Observed, Selector, SeriesView, Stats,
+    Value,
 };

@@ -8,6 +8,7 @@ use crate::instance::{Body, Instance, Kind, State, WriterRole};
 use crate::maps::{Map, Set};
 use crate::store::Store;
 use crate::upkeep::mark_written;
+use crate::window::Windows;
 use parking_lot::MutexGuard;
 use sidecar_model::{Bound, MetricType, Tick, Total, is_absent};
 use std::sync::Arc;
@@ -37,6 +38,7 @@ impl Store {
         }
         body.shape = Arc::default();
         body.generation = body.generation.wrapping_add(1);
+        body.windows = Windows::default();
         body.by_target = None;
         body.shrink();
     }
@@ -141,8 +143,10 @@ impl Store {
         self.unregister_all();
         *self.accumulator.body.lock() = Body::default();
         let version = catalog.version;
+        let window_changes = Arc::clone(&catalog.windowing.changes);
         *catalog = Catalog::new(self.seed().clone());
         catalog.version = version + 1;
+        catalog.windowing.changes = window_changes;
     }
 }
 
@@ -327,6 +331,7 @@ impl Body {
             .into_iter()
             .filter_map(|(at, exemplar)| Some((to(at)?, exemplar)))
             .collect();
+        self.windows.move_to(to);
         self.start_time = self.start_time.and_then(to);
         self.watch.fell.retain_mut(|(at, _)| match to(*at) {
             Some(new) => {

@@ -35,6 +35,8 @@ pub struct Store {
     groups: RwLock<Map<Box<str>, Arc<Instance>>>,
     pub(crate) accumulator: Arc<Instance>,
     sequence: AtomicU64,
+    /// The catalog's count of it.
+    windows_changed: Arc<AtomicU64>,
     facts: Mutex<Set<Arc<Facts>>>,
     pub(crate) keys: Mutex<Keys>,
     pub(crate) collector: Mutex<Collector>,
@@ -45,9 +47,11 @@ pub struct Store {
 impl Store {
     pub fn new(settings: Settings, _now: Tick) -> Store {
         let seed = Seed::default();
+        let catalog = Catalog::new(seed.clone());
         Store {
+            windows_changed: Arc::clone(&catalog.windowing.changes),
             settings: RwLock::new(Arc::new(settings)),
-            catalog: RwLock::new(Catalog::new(seed.clone())),
+            catalog: RwLock::new(catalog),
             instances: RwLock::new(Map::with_hasher(seed.clone())),
             groups: RwLock::new(Map::with_hasher(seed.clone())),
             accumulator: Arc::new(Instance::new("", WriterRole::Accumulator)),
@@ -113,6 +117,7 @@ impl Store {
             && body.generation == primary.generation
             && body.watch.is_quiet()
             && body.peaks_are_idle()
+            && body.windows.is_settled(self.windows_changed.load(Ordering::Acquire))
             && (meta.replaces == Replaces::Nothing || stager.known.len() == body.positions());
         if !usual {
             return None;

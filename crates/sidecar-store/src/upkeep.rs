@@ -8,6 +8,7 @@ use crate::instance::{
 use crate::lifecycle::release_families;
 use crate::settings::Settings;
 use crate::store::Store;
+use crate::window::reach;
 use sidecar_model::Tick;
 use std::sync::Arc;
 use std::time::Duration;
@@ -115,6 +116,10 @@ impl Store {
             (State::Live, WriterRole::Anonymous | WriterRole::Accumulator) => {}
             (State::New | State::Gone, _) => return 0,
         }
+        if !body.windows.is_settled(catalog.windowing.now()) {
+            body.settle_windows(catalog, positions);
+            body.gauge_due = Tick::default();
+        }
         if now < body.gauge_due {
             return if marks { positions } else { 0 };
         }
@@ -203,11 +208,11 @@ impl Store {
     }
 }
 
-/// The longest decay that a rule gives a family of the instance.
+/// The longest decay that a rule or a window gives a family of the instance.
 pub(crate) fn longest_by_rule(catalog: &Catalog, body: &Body) -> Duration {
     body.held
         .iter()
-        .filter_map(|held| catalog.families.get(&held.family)?.rules.decay)
+        .filter_map(|held| catalog.families.get(&held.family)?.decay())
         .max()
         .unwrap_or(Duration::ZERO)
 }
@@ -237,12 +242,16 @@ fn position_decay(
         Some(0) | None => None,
         Some(tenths) => Some(Duration::from_millis(u64::from(*tenths) * 100)),
     };
-    let by_rule = || catalog.family_of(series).and_then(|(_, family)| family.rules.decay);
+    let family = catalog.family_of(series).map(|(_, family)| family);
+    let told = by_push.or_else(|| family?.rules.decay);
+    let window = || family?.window().map(reach);
     match role {
-        WriterRole::Accumulator => by_push.or_else(by_rule),
+        // A total is never out of date.
+        WriterRole::Accumulator if cumulative => told,
+        WriterRole::Accumulator => told.or_else(window),
         WriterRole::Group => None,
         WriterRole::Identified | WriterRole::Anonymous => {
-            Some(by_push.or_else(by_rule).unwrap_or(settings.decay))
+            Some(told.unwrap_or_else(|| settings.decay.max(window().unwrap_or_default())))
         }
     }
 }

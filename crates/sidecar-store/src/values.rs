@@ -510,6 +510,7 @@ fn accumulated_gauge(function: Aggregation, old: f64, delta: f64) -> f64 {
         | Aggregation::StdDev
         | Aggregation::StdVar
         | Aggregation::Percentile(_)
-        | Aggregation::All => delta,
+        | Aggregation::All
+        | Aggregation::Window(_) => delta,
     }
 }

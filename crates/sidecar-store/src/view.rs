@@ -58,6 +58,8 @@ pub struct SeriesView {
     pub departed_total: Option<f64>,
     /// Counted by deltas.
     pub accumulated: Option<f64>,
+    /// Of deltas under a window.
+    pub accumulated_observed: Option<Observed>,
     pub contributions: Vec<ContributionView>,
 }
 
@@ -74,6 +76,15 @@ pub struct ContributionView {
     pub base: f64,
     /// Since it was last written.
     pub age: Duration,
+    /// Under a window: what of it counts now.
+    pub observed: Option<Observed>,
+}
+
+/// Values that were pushed within a window, and what its function makes of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Observed {
+    pub count: u64,
+    pub value: f64,
 }
 
 /// Label conditions of `match[]`: all must hold. The name `__name__` stands for the sample name.

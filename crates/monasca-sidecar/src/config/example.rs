@@ -28,7 +28,8 @@ const RULES: &str = "\
 #   match         name: a glob for the family's name (* any run, ? any one character); labels: a
 #                 glob for each label's value. All that are given must match.
 #   aggregate     How contributions become one value: sum mean min max count first last stddev
-#                 stdvar median p<NN> all.
+#                 stdvar median p<NN> all, or a window of at most a day: mean avg sum min max and
+#                 <N><s|m|h>, like mean5m (of what was pushed within it).
 #   type          counter gauge histogram summary unknown info stateset gaugehistogram.
 #   decay         Instead of the decay above.
 #   departed      keep (what instances that left have counted stays in the total) or drop.

@@ -77,6 +77,8 @@ pub(super) struct Series<'a> {
     value: Option<Number>,
     departed_total: Option<Number>,
     accumulated: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accumulated_observed: Option<Observed>,
     contributions: Vec<Contribution<'a>>,
 }
 
@@ -90,6 +92,7 @@ impl<'a> Series<'a> {
             value: view.value.map(Number::of),
             departed_total: view.departed_total.map(Number::of),
             accumulated: view.accumulated.map(Number::of),
+            accumulated_observed: view.accumulated_observed.map(Observed::of),
             contributions: view.contributions.iter().map(Contribution::of).collect(),
         }
     }
@@ -103,6 +106,21 @@ struct Contribution<'a> {
     value: Number,
     base: Number,
     age_seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    observed: Option<Observed>,
+}
+
+/// Under a window: how many values count now, and what they come to.
+#[derive(Serialize)]
+struct Observed {
+    count: u64,
+    value: Number,
+}
+
+impl Observed {
+    fn of(view: sidecar_store::Observed) -> Observed {
+        Observed { count: view.count, value: Number::of(view.value) }
+    }
 }
 
 impl<'a> Contribution<'a> {
@@ -114,6 +132,7 @@ impl<'a> Contribution<'a> {
             value: Number::of(view.value),
             base: Number::of(view.base),
             age_seconds: view.age.as_secs_f64(),
+            observed: view.observed.map(Observed::of),
         }
     }
 }

@@ -52,7 +52,8 @@ retain: [1h]
             "f:14:3: limits.max_bodi: unknown key: did you mean limits.max_body?",
             "f:15:13: limits.max_body: \"1 TB\": write a size such as 32MiB, 512KiB or a number of bytes",
             "f:18:16: rules[0].aggregate: \"averg\": unknown aggregation: use one of sum mean avg \
-             min max count first last stddev stdvar median p<NN> all",
+             min max count first last stddev stdvar median p<NN> all, or a window of at most a day: \
+             mean avg sum min max followed by <N><s|m|h>, like mean5m",
             "f:19:5: rules[1]: sets nothing: give one of aggregate, type, decay, departed, \
              unknown_past, bounds, drop_labels, drop",
             "f:20:9: retain: must be one value, not a list",
