@@ -245,8 +245,7 @@ impl<'a> Apply<'a> {
             past == Past::Baseline || by_family.get(at as usize).copied().unwrap_or(false)
         };
         body.settle_windows(catalog, writes.first_new as usize);
-        let findings =
-            body.write_all(catalog, &writes.scalars, &writes.groups, manner, &is_baseline);
+        let findings = body.write_all(catalog, &writes, manner, &is_baseline);
         if !body.windows.is_empty() {
             body.windows.record(&writes.scalars, stamp.written);
         }
@@ -268,6 +267,7 @@ impl<'a> Apply<'a> {
             body.generation = body.generation.wrapping_add(1);
         }
         self.replace(instance, &mut body, &writes, &families);
+        self.clear_families(instance, &mut body, &writes, draft, &families);
         self.purge(instance, &mut body);
         if self.meta.is_final && instance.role == WriterRole::Identified {
             body.ended = true;

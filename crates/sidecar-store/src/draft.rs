@@ -9,7 +9,7 @@ use crate::instance::{Body, Kind, Target};
 use crate::maps::{Map, Set};
 use crate::outcome::Reason;
 use crate::settings::Settings;
-use crate::stager::{ParsedSample, Stager, is_push_time};
+use crate::stager::{Clearing, ParsedSample, Stager, is_push_time};
 use sidecar_model::{Bound, MetricType, Role};
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -46,6 +46,8 @@ pub(crate) struct FamilyDraft {
     pub(crate) refused: Option<Reason>,
     /// Some new series are left out.
     pub(crate) limited: Option<Reason>,
+    /// Of deltas: they take the place of all that the family has accumulated.
+    pub(crate) replaced: bool,
 }
 
 #[derive(Debug)]
@@ -213,6 +215,7 @@ impl Drafter<'_> {
             leaving: Vec::new(),
             refused: None,
             limited: None,
+            replaced: false,
             base,
         };
         self.check_family(&mut family, body);
@@ -316,6 +319,7 @@ impl Drafter<'_> {
         body: &Body,
     ) {
         let metric_type = draft.families[family].metric_type;
+        draft.families[family].replaced |= sample.clearing == Clearing::ReplaceFamily;
         match sample.role {
             Role::Created => {
                 let family = FamilyRef::Drafted(family);
@@ -536,6 +540,12 @@ impl Draft {
             let family = family_of_position(catalog, body, *position);
             family.is_none_or(|id| !refused.contains_key(&id))
         });
+    }
+
+    /// What a delta of the drafted family does with what is there, `own` being what it says itself.
+    pub(crate) fn clearing(&self, family: usize, own: Clearing) -> Clearing {
+        let replaced = self.families.get(family).is_some_and(|f| f.replaced);
+        if replaced { Clearing::ReplaceFamily } else { own }
     }
 
     /// Nothing of it was there before.

@@ -89,6 +89,11 @@ impl Grouping {
         Cow::Owned(format!("{}{own}", self.writer))
     }
 
+    /// The value of a label that every sample gets.
+    pub(crate) fn label(&self, name: &str) -> Option<&str> {
+        self.overlay.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
     /// Whether the sample is the plain group's own.
     fn is_own(&self, writer: u32) -> bool {
         self.is_plain && writer == 0

@@ -4,6 +4,7 @@
 //! order give the same state. `now` is always an argument. Never does I/O, reads a clock, or knows
 //! a format.
 
+mod accumulate;
 mod aggregate;
 mod apply;
 mod bounds;

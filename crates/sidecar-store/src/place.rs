@@ -3,10 +3,12 @@
 
 use crate::apply::Apply;
 use crate::bounds::same_bounds;
-use crate::draft::{Draft, FamilyRef, scalar_kind};
+use crate::draft::{Draft, FamilyRef, GroupDraft, scalar_kind};
 use crate::group::{Group, GroupState};
 use crate::instance::{Body, Instance, Kind, Target, WriterRole};
+use crate::maps::Map;
 use crate::outcome::Reason;
+use crate::stager::Clearing;
 use crate::values::GroupWrite;
 use sidecar_model::Aggregation;
 use std::sync::Arc;
@@ -18,6 +20,8 @@ pub(crate) const PROCESS_START: &str = "process_start_time_seconds";
 pub(crate) struct Writes {
     pub(crate) scalars: Vec<(u32, f64)>,
     pub(crate) groups: Vec<GroupWrite>,
+    /// What deltas do with what is there, by position, where they say so.
+    pub(crate) clearings: Map<u32, Clearing>,
     /// Position by parsed sample; `u32::MAX`: none.
     pub(crate) placed: Vec<u32>,
     /// Positions from here on are new with this push.
@@ -38,6 +42,7 @@ impl Apply<'_> {
         let mut writes = Writes {
             scalars: draft.known.clone(),
             groups: Vec::new(),
+            clearings: Map::default(),
             placed: vec![u32::MAX; self.stager.parsed.len()],
             first_new: u32::try_from(body.positions()).unwrap_or(u32::MAX),
             ignored: 0,
@@ -49,9 +54,9 @@ impl Apply<'_> {
         let mut last_wish: Option<(u32, Option<Aggregation>)> = None;
         for scalar in &draft.scalars {
             let Some(id) = families.get(scalar.family).copied().flatten() else { continue };
-            let (value, wish) = {
+            let (value, wish, clearing) = {
                 let sample = &self.stager.parsed[scalar.parsed];
-                (sample.value, sample.wish)
+                (sample.value, sample.wish, draft.clearing(scalar.family, sample.clearing))
             };
             if last_wish != Some((id, wish)) {
                 self.wish(body, id, wish);
@@ -71,9 +76,14 @@ impl Apply<'_> {
             }
             writes.placed[scalar.parsed] = position;
             writes.scalars.push((position, value));
+            // The last one counts, of what it does as of its value.
+            if clearing != Clearing::ByType || !writes.clearings.is_empty() {
+                writes.clearings.insert(position, clearing);
+            }
         }
         for group in &draft.groups {
-            self.place_group(body, &mut writes, group, families, instance.role);
+            let clearing = self.clearing_of(draft, group);
+            self.place_group(body, &mut writes, (group, clearing), families, instance.role);
         }
         for created in &draft.created {
             let family = match created.family {
@@ -121,7 +131,7 @@ impl Apply<'_> {
         &mut self,
         body: &mut Body,
         writes: &mut Writes,
-        draft: &crate::draft::GroupDraft,
+        (draft, clearing): (&GroupDraft, Clearing),
         families: &[Option<u32>],
         role: WriterRole,
     ) {
@@ -131,7 +141,7 @@ impl Apply<'_> {
         });
         let group = match known {
             Some(group) => group,
-            None => match self.new_group(body, draft, families, role) {
+            None => match self.new_group(body, (draft, clearing), families, role) {
                 Some(group) => group,
                 None => return,
             },
@@ -150,14 +160,24 @@ impl Apply<'_> {
         }
         let entry = &body.groups[group as usize];
         let parts = crate::bounds::spread_parts(&draft.bounds, &draft.parts, &entry.bounds);
-        writes.groups.push(GroupWrite { group, parts });
+        writes.groups.push(GroupWrite { group, parts, clearing });
+    }
+
+    /// What a histogram or summary of deltas does, in each of its samples or in one.
+    fn clearing_of(&self, draft: &Draft, group: &GroupDraft) -> Clearing {
+        let parsed = group.parsed.iter().map(|(at, _)| self.stager.parsed[*at].clearing);
+        let own = parsed.max().unwrap_or_default();
+        match group.family {
+            FamilyRef::Drafted(at) => draft.clearing(at, own),
+            FamilyRef::Known(_) => own,
+        }
     }
 
     /// A group with other bounds than the instance's, or the first of its series.
     fn new_group(
         &mut self,
         body: &mut Body,
-        draft: &crate::draft::GroupDraft,
+        (draft, clearing): (&GroupDraft, Clearing),
         families: &[Option<u32>],
         role: WriterRole,
     ) -> Option<u32> {
@@ -183,7 +203,8 @@ impl Apply<'_> {
         };
         let metric_type = self.catalog.families.get(&family)?.metric_type;
         let old = body.group_of.get(&series).copied();
-        let accumulates = role == WriterRole::Accumulator;
+        let replaces = clearing >= Clearing::Replace;
+        let accumulates = role == WriterRole::Accumulator && !replaces;
         let mut bounds = Arc::clone(&draft.bounds);
         if let (Some(old), true) = (old, accumulates) {
             self.catalog.join_bounds(series, &bounds);
@@ -192,7 +213,7 @@ impl Apply<'_> {
                 return Some(old);
             }
         }
-        if role.shows_as_it_comes() && old.is_some() {
+        if old.is_some() && (role.shows_as_it_comes() || replaces) {
             self.catalog.forget_bounds(series);
         }
         let bounds = self.catalog.join_bounds(series, &bounds);
@@ -216,6 +237,8 @@ impl Apply<'_> {
         if let Some(old) = old {
             if accumulates {
                 body.move_bases(old, index);
+            } else if replaces {
+                body.groups[old as usize].state = GroupState::Dead;
             } else {
                 self.retired_groups = true;
                 if role.shows_as_it_comes() && !self.catalog.has_company(series) {

@@ -1,6 +1,7 @@
 //! What a push replaces: of what its writer had before, the part that it leaves out.
 
 use crate::apply::Apply;
+use crate::draft::Draft;
 use crate::instance::{Body, Instance, Kind, WriterRole};
 use crate::outcome::{PushTimes, Replaces};
 use crate::place::Writes;
@@ -37,6 +38,26 @@ impl Apply<'_> {
         if instance.role == WriterRole::Group {
             release_unused(self.catalog, body, self.now, families);
         }
+    }
+
+    /// Behind the write: of families that deltas replace whole, what the push has not goes.
+    pub(crate) fn clear_families(
+        &mut self,
+        instance: &Instance,
+        body: &mut Body,
+        writes: &Writes,
+        draft: &Draft,
+        families: &[Option<u32>],
+    ) {
+        let replaced = draft.families.iter().zip(families).filter(|(family, _)| family.replaced);
+        let mut replaced: Vec<u32> = replaced.filter_map(|(_, id)| *id).collect();
+        if replaced.is_empty() {
+            return;
+        }
+        replaced.sort_unstable();
+        let mut kept = written(body, writes);
+        self.keep_others(body, &replaced, &mut kept);
+        body.compact(self.catalog, instance.role, |_, at| !kept[at]);
     }
 
     /// Families of which something is kept.

@@ -1,6 +1,7 @@
 //! Takes in what a decoder reads, outside any lock: known positions with their values, and the
 //! parsed parts of everything that is new. The commit decides what becomes of it.
 
+mod clearing;
 mod group;
 mod labels;
 
@@ -15,6 +16,7 @@ use crate::outcome::{PushMeta, PushTimes};
 use crate::settings::Settings;
 use crate::shape::{NO_HEADER, NO_STEP, Shape, StepRef};
 use crate::store::Store;
+pub(crate) use clearing::{CLEARMODE, Clearing};
 pub(crate) use group::is_push_time;
 use labels::wish;
 pub(crate) use labels::writer_id;
@@ -104,6 +106,8 @@ pub(crate) struct ParsedSample {
     pub(crate) bound: f64,
     bound_text: (u32, u32),
     pub(crate) wish: Option<Aggregation>,
+    /// Of deltas.
+    pub(crate) clearing: Clearing,
     pub(crate) raw_hash: u64,
     /// 0: not to be remembered.
     pub(crate) raw_len: u16,
@@ -369,16 +373,20 @@ impl<'s> Stager<'s> {
         let facts = &*staged.facts;
         let name: &str = sample.name.as_deref().unwrap_or(&facts.name);
         let base = facts.base();
+        let (clearing, asked) = match writer {
+            ACCUMULATOR => self.clearmode(sample),
+            _ => (Clearing::ByType, None),
+        };
         let (role, suffixed, header, raw, wish) = match role_of(facts.metric_type, base, name) {
             Some(role) => {
-                let wish = wish(facts, sample)?;
+                let wish = wish(facts, sample, asked)?;
                 (role, name.len() > base.len(), header, raw, wish)
             }
             None => {
                 let by_rule = type_by_rule(&self.settings, name);
                 let stray = Facts::stray(name, facts.temporality, by_rule);
                 let suffixed = name.len() > stray.base().len();
-                let wish = wish(&stray, sample)?;
+                let wish = wish(&stray, sample, asked)?;
                 let staged = StagedHeader {
                     facts: Arc::new(stray),
                     raw: None,
@@ -406,6 +414,7 @@ impl<'s> Stager<'s> {
             bound,
             bound_text,
             wish,
+            clearing,
             raw_hash,
             raw_len,
         });

@@ -5,9 +5,9 @@ use crate::catalog::Catalog;
 use crate::draft::{Draft, GroupDraft};
 use crate::group::{self, GroupState};
 use crate::instance::{Body, Kind, Stamp, WATCHED_FALLS, WriterRole, keep_last};
-use crate::place::PROCESS_START;
-use crate::stager::Stager;
-use sidecar_model::{Aggregation, MetricType, Total, is_absent};
+use crate::place::{PROCESS_START, Writes};
+use crate::stager::{Clearing, Stager};
+use sidecar_model::{MetricType, Total, is_absent};
 
 /// How the values of one writer's push are to be taken.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +36,8 @@ struct Life {
 pub(crate) struct GroupWrite {
     pub(crate) group: u32,
     pub(crate) parts: Vec<f64>,
+    /// Of deltas.
+    pub(crate) clearing: Clearing,
 }
 
 /// What a write brought to light.
@@ -53,11 +55,11 @@ impl Body {
     pub(crate) fn write_all(
         &mut self,
         catalog: &Catalog,
-        scalars: &[(u32, f64)],
-        groups: &[GroupWrite],
+        writes: &Writes,
         manner: Manner,
         baseline: &dyn Fn(u32) -> bool,
     ) -> Findings {
+        let (scalars, groups) = (&writes.scalars, &writes.groups);
         match manner.role {
             WriterRole::Identified => self.write_identified(scalars, groups, manner, baseline),
             WriterRole::Anonymous | WriterRole::Group => {
@@ -65,7 +67,7 @@ impl Body {
                 Findings::default()
             }
             WriterRole::Accumulator => {
-                self.accumulate(catalog, scalars, groups, manner.stamp);
+                self.accumulate(catalog, writes, manner.stamp);
                 Findings::default()
             }
         }
@@ -437,80 +439,5 @@ impl Body {
         if !company || is_absent(peak) || value > peak {
             self.peaks[at] = value;
         }
-    }
-
-    // ---- deltas
-
-    /// Cumulative deltas are added to the base, where sums are exact; the value stays 0.
-    fn accumulate(
-        &mut self,
-        catalog: &Catalog,
-        scalars: &[(u32, f64)],
-        groups: &[GroupWrite],
-        stamp: Stamp,
-    ) {
-        for (position, value) in scalars {
-            let at = *position as usize;
-            let target = self.targets[at];
-            match target.kind() {
-                Kind::Cumulative => {
-                    self.write(at, 0.0, stamp);
-                    self.changed[at] = stamp.sequence;
-                    self.base_of(at).add(*value);
-                }
-                Kind::Gauge => {
-                    let function = catalog
-                        .family_of(target.index())
-                        .map_or(Aggregation::Last, |(_, family)| family.function());
-                    let next = accumulated_gauge(function, self.values[at], *value);
-                    self.write(at, next, stamp);
-                }
-                Kind::Part | Kind::Created => {}
-            }
-        }
-        for write in groups {
-            self.accumulate_group(write, stamp);
-        }
-    }
-
-    fn accumulate_group(&mut self, write: &GroupWrite, stamp: Stamp) {
-        let group = &self.groups[write.group as usize];
-        let first = group.first as usize;
-        let is_summary = group.metric_type == MetricType::Summary;
-        let sum_at = group.sum_at();
-        for (part, value) in write.parts.iter().enumerate() {
-            if is_absent(*value) {
-                // What the push does not say stays, and lives as long as the rest.
-                self.write(first + part, self.values[first + part], stamp);
-                continue;
-            }
-            if is_summary && part < sum_at {
-                self.write(first + part, *value, stamp);
-            } else {
-                self.write(first + part, 0.0, stamp);
-                self.base_of(first + part).add(*value);
-            }
-        }
-    }
-}
-
-/// The current value of a gauge after another delta.
-fn accumulated_gauge(function: Aggregation, old: f64, delta: f64) -> f64 {
-    if is_absent(old) {
-        return delta;
-    }
-    match function {
-        Aggregation::Sum => old + delta,
-        Aggregation::Min => old.min(delta),
-        Aggregation::Max => old.max(delta),
-        Aggregation::Mean
-        | Aggregation::Count
-        | Aggregation::First
-        | Aggregation::Last
-        | Aggregation::StdDev
-        | Aggregation::StdVar
-        | Aggregation::Percentile(_)
-        | Aggregation::All
-        | Aggregation::Window(_) => delta,
     }
 }

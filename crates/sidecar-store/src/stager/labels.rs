@@ -1,9 +1,11 @@
 //! A sample's labels on their way in: whose they are, what they ask for, and their canonical bytes.
 
-use super::Stager;
+use super::clearing::AskedWindow;
+use super::{ACCUMULATOR, CLEARMODE, Stager};
 use crate::facts::Facts;
 use sidecar_model::{
     ABSENT, Aggregation, LabelSet, LabelSetError, Problem, ProblemKind, Role, SampleParts,
+    UnknownAggregation,
 };
 use std::borrow::Cow;
 
@@ -56,11 +58,16 @@ impl Stager<'_> {
                 && *name != own
                 && !reserved.iter().any(|r| r == name)
         });
+        if let Some(grouping) = &self.grouping {
+            grouping.attach(writer, sample);
+        }
+        if writer == ACCUMULATOR {
+            sample.labels.retain(|(name, _)| name != CLEARMODE);
+        }
         let mut scratch = std::mem::take(&mut self.scratch);
         let written = match &self.grouping {
             None => LabelSet::write_canonical(&mut sample.labels, &mut scratch),
             Some(grouping) => {
-                grouping.attach(writer, sample);
                 let kept = |name: &str| grouping.keeps_empty(writer, name);
                 LabelSet::write_canonical_with_empty(&mut sample.labels, kept, &mut scratch)
             }
@@ -144,19 +151,22 @@ pub(crate) fn writer_id<'a>(
     Cow::Owned(own.into_iter().chain(others).map(part).collect::<Vec<_>>().join(","))
 }
 
-/// The function that the sample's `_aggregate` label, else its family, asks for.
+/// The function that the sample's `_aggregate` label, else its `clearmode`, else its family asks for.
 pub(super) fn wish(
     facts: &Facts,
     sample: &SampleParts<'_>,
+    asked: Option<AskedWindow>,
 ) -> Result<Option<Aggregation>, Problem> {
     let label = sample.labels.iter().position(|(name, _)| name == "_aggregate");
-    let Some(at) = label else { return Ok(facts.aggregation) };
-    let text = sample.labels.get(at).map_or("", |(_, value)| value.as_ref());
-    if text.is_empty() {
-        return Ok(facts.aggregation);
-    }
-    let problem = |kind| Problem { kind, label: Some(at) };
-    let wish: Aggregation = text.parse().map_err(|_| problem(ProblemKind::BadAggregation))?;
+    let text = label.and_then(|at| sample.labels.get(at)).map_or("", |(_, value)| value.as_ref());
+    let (wish, label) = match (text, asked) {
+        ("", None) => return Ok(facts.aggregation),
+        ("", Some(asked)) => (Ok(Aggregation::Window(asked.window)), asked.label),
+        (text, _) => (text.parse(), label),
+    };
+    let problem = |kind| Problem { kind, label };
+    let wish: Aggregation =
+        wish.map_err(|_: UnknownAggregation| problem(ProblemKind::BadAggregation))?;
     if wish.allowed_for(facts.metric_type) {
         Ok(Some(wish))
     } else {
