@@ -6,9 +6,10 @@
 
 mod dispatch;
 mod reload;
+mod web;
 
 use crate::clock::Clock;
-use crate::config::{Config, Listener, Right, Rights};
+use crate::config::{Config, ConfigError, Listener, Rights};
 use crate::expose::Expose;
 use crate::http::body::BodyMemory;
 use crate::ingest::Ingest;
@@ -18,7 +19,7 @@ use crate::status::Status;
 use crate::telemetry::{Telemetry, log};
 use arc_swap::ArcSwap;
 use dispatch::Dispatch;
-use reload::Reload;
+use reload::{Live, Reload};
 use sidecar_store::Store;
 use std::io;
 use std::sync::Arc;
@@ -27,6 +28,8 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
+pub(crate) use web::prepare;
+use web::{Prepared, Web};
 
 /// More would only cost memory: a push is a matter of microseconds.
 const WORKERS_AT_MOST: usize = 16;
@@ -38,6 +41,10 @@ const LAST_PATIENCE: Duration = Duration::from_millis(100);
 pub(crate) enum StartError {
     #[error("cannot listen on {address}")]
     Bind { address: String, source: io::Error },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("{address}: a unix socket has no TLS")]
+    NoTls { address: String },
     #[error("{address}: everybody who reaches it has the rights {rights} (strict_access)")]
     Open { address: String, rights: Rights },
     #[error("cannot start {what}")]
@@ -48,13 +55,14 @@ pub(crate) enum StartError {
 
 /// Runs until a signal; returns when everything has ended in order.
 pub(crate) fn run(config: Config) -> Result<(), StartError> {
+    let prepared = prepare(&config)?;
     let listeners = bind(&config.doors())?;
     log::install(config.log_format, &config.log_level);
     for bound in &listeners {
-        say_who_may(bound, config.strict_access)?;
+        say_who_may(bound, &config)?;
     }
     let runtime = runtime().map_err(|source| StartError::Start { what: "tokio", source })?;
-    let ended = runtime.block_on(serve(config, listeners));
+    let ended = runtime.block_on(serve(config, prepared, listeners));
     runtime.shutdown_timeout(LAST_PATIENCE);
     ended
 }
@@ -71,22 +79,28 @@ fn bind(listeners: &[Listener]) -> Result<Vec<Bound>, StartError> {
     Ok(all)
 }
 
-/// Everybody who reaches a listener has its rights; where that is more than this machine, pushes and
-/// administration should have an owner.
-fn say_who_may(bound: &Bound, strict: bool) -> Result<(), StartError> {
+/// Says what an operator should know of a listener. One that systemd made is known only now.
+fn say_who_may(bound: &Bound, config: &Config) -> Result<(), StartError> {
+    let (addr, listener) = (&bound.shown, &bound.listener);
     let is_near = bound.address.is_none_or(|address| address.ip().is_loopback());
-    let open = [Right::Push, Right::Admin]
-        .into_iter()
-        .filter(|right| !is_near && bound.listener.rights.has(*right))
-        .fold(Rights::NONE, Rights::with);
-    match (open, strict) {
-        (Rights::NONE, _) => Ok(()),
-        (rights, true) => Err(StartError::Open { address: bound.shown.clone(), rights }),
-        (rights, false) => {
-            tracing::warn!(addr = %bound.shown, %rights, "open to everybody who reaches it");
-            Ok(())
-        }
+    let rights = web::open_rights(listener, is_near, config.web.as_ref());
+    if listener.tls == Some(true) && bound.address.is_none() {
+        return Err(StartError::NoTls { address: addr.clone() });
     }
+    if rights != Rights::NONE && config.strict_access {
+        return Err(StartError::Open { address: addr.clone(), rights });
+    }
+    if rights != Rights::NONE {
+        tracing::warn!(%addr, %rights, "open to everybody who reaches it");
+    }
+    let secret = config.web.as_ref().is_some_and(|web| {
+        let plain = web.tls.is_none() || listener.tls == Some(false);
+        plain && listener.authenticate && web.has_credentials()
+    });
+    if secret && !is_near {
+        tracing::warn!(%addr, "passwords and tokens pass without TLS");
+    }
+    Ok(())
 }
 
 /// With one processor a second thread would only take turns with the first.
@@ -98,22 +112,30 @@ fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(processors.min(WORKERS_AT_MOST)).enable_all().build()
 }
 
-async fn serve(config: Config, listeners: Vec<Bound>) -> Result<(), StartError> {
+async fn serve(
+    config: Config,
+    prepared: Prepared,
+    listeners: Vec<Bound>,
+) -> Result<(), StartError> {
     let mut signals = Signals::new().map_err(start("signal handlers"))?;
     let (shutdown_delay, drain_timeout) = (config.shutdown_delay, config.drain_timeout);
-    let Built { hall, dispatch, upkeep } = build(config)?;
+    let Built { hall, dispatch, web, upkeep } = build(config, prepared)?;
     let mut tasks = Tasks::default();
     for listener in listeners {
         let (addr, rights) = (listener.shown.clone(), listener.listener.rights);
         let (hall, dispatch) = (Arc::clone(&hall), dispatch.clone());
+        let secure = web.tls_of(&listener);
+        let tls = secure.is_some();
         tasks.spawn("listen", async move {
-            if let Err(error) = hall.accept(listener, dispatch).await {
+            if let Err(error) = hall.accept(listener, secure, dispatch).await {
                 tracing::error!(%error, "cannot accept");
             }
         });
-        tracing::info!(%addr, %rights, "listening");
+        tracing::info!(%addr, %rights, tls, "listening");
     }
     tasks.spawn("guard", Arc::clone(&hall).watch());
+    let follower = dispatch.clone();
+    tasks.spawn("web", async move { follower.follow_web().await });
     dispatch.set_ready(true);
 
     loop {
@@ -155,10 +177,11 @@ fn start(what: &'static str) -> impl Fn(io::Error) -> StartError {
 struct Built {
     hall: Arc<Hall>,
     dispatch: Dispatch,
+    web: Arc<Web>,
     upkeep: Upkeep,
 }
 
-fn build(config: Config) -> Result<Built, StartError> {
+fn build(config: Config, prepared: Prepared) -> Result<Built, StartError> {
     let clock = Arc::new(Clock::new());
     let telemetry = Arc::new(Telemetry::default());
     log::count_panics(Arc::clone(&telemetry));
@@ -191,9 +214,11 @@ fn build(config: Config) -> Result<Built, StartError> {
         push: Arc::clone(&push),
     };
     let hall = Hall::new(Arc::clone(&clock), Arc::clone(&limits), Arc::clone(&telemetry));
-    let reload = Reload::new(config, store, clock, (limits, push), Arc::clone(&telemetry));
-    let dispatch = Dispatch::new(ingest, expose, status, reload, telemetry);
-    Ok(Built { hall: Arc::new(hall), dispatch, upkeep })
+    let web = Arc::new(Web::new(Arc::clone(&clock), &config, prepared));
+    let live = Live { store, clock, limits, push, web: Arc::clone(&web) };
+    let reload = Reload::new(config, live, Arc::clone(&telemetry));
+    let dispatch = Dispatch::new(ingest, expose, status, reload, Arc::clone(&web), telemetry);
+    Ok(Built { hall: Arc::new(hall), dispatch, web, upkeep })
 }
 
 /// The tasks that run as long as the process.

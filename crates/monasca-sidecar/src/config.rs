@@ -16,10 +16,15 @@ mod resolve;
 mod rights;
 mod rules;
 mod suggest;
+mod web;
 
 pub(crate) use duration::parse as parse_duration;
 pub(crate) use listener::{Address, Listener, SocketFile};
 pub(crate) use rights::{Right, Rights};
+pub(crate) use web::{
+    CertificateRule, ClientAuth, Curve, NamedFile, TlsSettings, TlsVersion, TokenFile, User,
+    WebConfig,
+};
 
 use resolve::Override;
 use sidecar_formats::Timestamps;
@@ -40,6 +45,11 @@ pub(crate) struct Config {
     listeners: Vec<Listener>,
     /// Refuse to start where anyone could push or administer.
     pub(crate) strict_access: bool,
+    web_file: Option<PathBuf>,
+    /// What `web_file` says.
+    pub(crate) web: Option<WebConfig>,
+    /// Of web pages that may push.
+    pub(crate) cors_origins: Vec<String>,
     pub(crate) log_format: LogFormat,
     /// A filter directive of the log subscriber, checked.
     pub(crate) log_level: String,
@@ -131,6 +141,9 @@ impl Default for Config {
             listen: vec![Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 4888)))],
             listeners: Vec::new(),
             strict_access: false,
+            web_file: None,
+            web: None,
+            cors_origins: Vec::new(),
             log_format: LogFormat::Text,
             log_level: "info".to_owned(),
             warmup: Duration::ZERO,
@@ -161,6 +174,11 @@ impl Default for HttpLimits {
 
 impl Config {
     /// Everything that is to be listened on.
+    /// The file that `web` was read from.
+    pub(crate) fn web_file(&self) -> Option<&Path> {
+        self.web_file.as_deref()
+    }
+
     pub(crate) fn doors(&self) -> Vec<Listener> {
         if self.listeners.is_empty() {
             return self.listen.iter().cloned().map(Listener::open).collect();
@@ -169,10 +187,15 @@ impl Config {
     }
 }
 
-/// For tests of other modules: the configuration that this text gives.
+/// The web configuration file as it is now.
+pub(crate) fn web_again(config: &Config) -> Result<Option<WebConfig>, ConfigError> {
+    config.web_file.as_deref().map(|path| web::read(path).map_err(first)).transpose()
+}
+
+/// For tests of other modules: the configuration of this file.
 #[cfg(test)]
-pub(crate) fn of_text(text: &str) -> Config {
-    resolve::resolve_text(Path::new("test.yaml"), text).unwrap()
+pub(crate) fn of_file(path: &Path) -> Config {
+    resolve::resolve(Some(path.to_owned()), Vec::new()).unwrap()
 }
 
 /// What the command line asks for.
@@ -251,8 +274,8 @@ pub(crate) fn reload(previous: &Config) -> Result<Reloaded, ConfigError> {
 }
 
 /// Every error of the file, in the order of its lines.
-pub(crate) fn check_file(path: &Path) -> Result<(), Vec<ConfigError>> {
-    resolve::resolve(Some(path.to_owned()), Vec::new()).map(drop)
+pub(crate) fn check_file(path: &Path) -> Result<Config, Vec<ConfigError>> {
+    resolve::resolve(Some(path.to_owned()), Vec::new())
 }
 
 fn first(errors: Vec<ConfigError>) -> ConfigError {
@@ -268,7 +291,7 @@ fn first(errors: Vec<ConfigError>) -> ConfigError {
 }
 
 impl ConfigError {
-    fn new(key: impl Into<String>, message: impl Into<String>) -> ConfigError {
+    pub(crate) fn new(key: impl Into<String>, message: impl Into<String>) -> ConfigError {
         ConfigError {
             file: None,
             line: None,

@@ -8,6 +8,7 @@ mod guard;
 mod socket;
 mod socket_file;
 mod stream;
+mod tls;
 
 use crate::clock::Clock;
 use crate::config::HttpLimits;
@@ -42,6 +43,7 @@ const PREFACE_START: &[u8] = b"PRI";
 const PREFACE_PAUSE: Duration = Duration::from_millis(5);
 
 pub(crate) use bind::{Bound, Inherited, bind};
+pub(crate) use tls::{Ready as TlsReady, Tls};
 
 /// What answers a request.
 pub(crate) trait Handler: Clone + Send + Sync + 'static {
@@ -83,11 +85,14 @@ impl Hall {
     pub(crate) async fn accept<H: Handler>(
         self: Arc<Self>,
         bound: Bound,
+        tls: Option<Arc<Tls>>,
         handler: H,
     ) -> io::Result<()> {
         let Bound { listener, socket, _file, .. } = bound;
         let acceptor = Acceptor::new(socket)?;
-        let entry = Entry { rights: listener.rights };
+        let entry =
+            Entry { rights: listener.rights, authenticate: listener.authenticate, names: None };
+        let door = Door { entry, tls, handler };
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -95,7 +100,7 @@ impl Hall {
                 accepted = acceptor.accept() => accepted,
             };
             match accepted {
-                Ok(stream) => self.admit(stream, entry, &handler),
+                Ok(stream) => self.admit(stream, &door),
                 Err(error) if is_of_the_peer(&error) => {}
                 Err(error) => {
                     if self.telemetry.connections.accept_failed() {
@@ -128,7 +133,7 @@ impl Hall {
         tokio::time::timeout(patience, self.tracker.wait()).await.is_ok()
     }
 
-    fn admit<H: Handler>(self: &Arc<Self>, stream: Socket, entry: Entry, handler: &H) {
+    fn admit<H: Handler>(self: &Arc<Self>, stream: Socket, door: &Door<H>) {
         let connections = &self.telemetry.connections;
         if connections.open.get() >= self.limits.load().connections as u64 {
             connections.refused.add(1);
@@ -136,26 +141,28 @@ impl Hall {
         }
         connections.accepted.add(1);
         let open = Open::begin(Arc::clone(&self.telemetry));
-        let (hall, handler) = (Arc::clone(self), handler.clone());
+        let (hall, door) = (Arc::clone(self), door.clone());
         self.tracker.spawn(async move {
-            hall.serve(stream, entry, handler).await;
+            hall.serve(stream, door).await;
             drop(open);
         });
     }
 
-    async fn serve<H: Handler>(&self, stream: Socket, entry: Entry, handler: H) {
+    async fn serve<H: Handler>(&self, stream: Socket, door: Door<H>) {
         let limits = self.limits.load_full();
-        let first = tokio::select! {
-            first = tokio::time::timeout(limits.idle_time, speaks_h2(&stream)) => first,
+        let Door { mut entry, tls, handler } = door;
+        let begun = tokio::select! {
+            begun = self.begin(stream, tls.as_deref(), &mut entry, &limits) => begun,
             () = self.closing.cancelled() => return,
         };
-        let Ok(Ok(h2)) = first else { return };
+        let Some((stream, h2)) = begun else { return };
         let progress = Arc::new(Progress::default());
         let _seat = self.guard.seat(Arc::clone(&progress));
         let io = TokioIo::new(Watched::new(stream, Arc::clone(&progress)));
         let seen = Arc::clone(&progress);
-        let service =
-            service_fn(move |request| answer(handler.clone(), request, Arc::clone(&seen), entry));
+        let service = service_fn(move |request| {
+            answer(handler.clone(), request, Arc::clone(&seen), entry.clone())
+        });
         if h2 {
             progress.multiplex();
             let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -168,6 +175,49 @@ impl Hall {
             builder.max_buf_size(READ_BUFFER_BYTES.max(limits.header_bytes));
             builder.max_header_size(limits.header_bytes);
             drive(builder.serve_connection(io, service), &progress).await;
+        }
+    }
+}
+
+/// What one listener's connections have in common.
+#[derive(Clone)]
+struct Door<H> {
+    entry: Entry,
+    tls: Option<Arc<Tls>>,
+    handler: H,
+}
+
+impl Hall {
+    /// Finds out what is spoken: h2 or not. `None`: nothing came of it.
+    async fn begin(
+        &self,
+        stream: Socket,
+        tls: Option<&Tls>,
+        entry: &mut Entry,
+        limits: &HttpLimits,
+    ) -> Option<(Socket, bool)> {
+        let connections = &self.telemetry.connections;
+        let (tls, stream) = match (tls, stream) {
+            (Some(tls), Socket::Tcp(stream)) => (tls, stream),
+            (_, stream) => {
+                let first = tokio::time::timeout(limits.idle_time, speaks_h2(&stream)).await;
+                return Some((stream, first.ok()?.ok()?));
+            }
+        };
+        match tokio::time::timeout(limits.header_time, tls.shake(stream)).await {
+            Ok(Ok(shaken)) => {
+                entry.names = shaken.names;
+                Some((Socket::Tls(shaken.stream), shaken.is_h2))
+            }
+            Ok(Err(error)) => {
+                connections.handshake_failures.add(1);
+                tracing::debug!(%error, "no handshake");
+                None
+            }
+            Err(_) => {
+                connections.expired.add(1);
+                None
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! From arguments to exit code: 0, 64 usage or configuration, 69 cannot bind, 70 a bug.
 
+mod access;
 mod app;
 mod clock;
 mod config;
@@ -13,7 +14,7 @@ mod telemetry;
 
 use anyhow::Error;
 use app::StartError;
-use config::Command;
+use config::{Command, Config};
 use std::io::{Write, stderr, stdout};
 use std::path::Path;
 use std::process::ExitCode;
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
 fn failed(error: StartError) -> ExitCode {
     let code = match &error {
         StartError::Bind { .. } => CANNOT_BIND,
-        StartError::Open { .. } => USAGE,
+        StartError::Config(_) | StartError::NoTls { .. } | StartError::Open { .. } => USAGE,
         StartError::Start { .. } | StartError::Ended { .. } => BUG,
     };
     say(&format!("{:#}", Error::new(error)));
@@ -48,7 +49,9 @@ fn failed(error: StartError) -> ExitCode {
 }
 
 fn check(path: &Path) -> ExitCode {
-    match config::check_file(path) {
+    let checked = config::check_file(path);
+    let prepared = |config: Config| app::prepare(&config).map(drop).map_err(|error| vec![error]);
+    match checked.and_then(prepared) {
         Ok(()) => ExitCode::SUCCESS,
         Err(errors) => {
             errors.iter().for_each(|error| say(&error.to_string()));

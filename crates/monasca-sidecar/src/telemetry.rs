@@ -77,6 +77,7 @@ pub(crate) struct Connections {
     pub accepted: Count,
     pub refused: Count,
     pub expired: Count,
+    pub handshake_failures: Count,
     accept_failures: Count,
 }
 

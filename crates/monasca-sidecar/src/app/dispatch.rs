@@ -1,15 +1,21 @@
 //! Route to module: the one place where requests meet what answers them.
 
 use super::reload::Reload;
+use super::web::Web;
+use crate::access::Asker;
+use crate::config::Right;
 use crate::expose::{Expose, small_page};
+use crate::http::answer::with_header;
+use crate::http::body::drain;
 use crate::http::router::{Route, find};
 use crate::http::{Answer, Entry, Problem, Progress};
 use crate::ingest::Ingest;
 use crate::listen::Handler;
 use crate::status::Status;
 use crate::telemetry::Telemetry;
-use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::X_CONTENT_TYPE_OPTIONS;
+use hyper::{Method, Request};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -23,6 +29,7 @@ struct Rooms {
     expose: Expose,
     status: Arc<Status>,
     reload: Arc<Reload>,
+    web: Arc<Web>,
     telemetry: Arc<Telemetry>,
 }
 
@@ -32,6 +39,7 @@ impl Dispatch {
         expose: Expose,
         status: Status,
         reload: Reload,
+        web: Arc<Web>,
         telemetry: Arc<Telemetry>,
     ) -> Dispatch {
         Dispatch(Arc::new(Rooms {
@@ -39,6 +47,7 @@ impl Dispatch {
             expose,
             status: Arc::new(status),
             reload: Arc::new(reload),
+            web,
             telemetry,
         }))
     }
@@ -56,6 +65,11 @@ impl Dispatch {
         self.0.reload.run().await.map_or_else(drop, drop);
     }
 
+    /// Never returns.
+    pub(super) async fn follow_web(&self) {
+        self.0.reload.follow_web().await;
+    }
+
     pub(super) fn end(&self) {
         self.0.expose.stop();
     }
@@ -70,13 +84,8 @@ impl Handler for Dispatch {
     ) -> impl Future<Output = Answer> + Send + 'static {
         let rooms = Arc::clone(&self.0);
         async move {
-            match rooms.answer(request, &progress, &entry).await {
-                Ok(answer) => answer,
-                Err(problem) => {
-                    rooms.telemetry.refusals.add(problem.code(), 1);
-                    problem.answer()
-                }
-            }
+            let answer = rooms.answer(request, &progress, &entry).await;
+            rooms.web.dress(answer)
         }
     }
 }
@@ -87,13 +96,68 @@ impl Rooms {
         request: Request<Incoming>,
         progress: &Progress,
         entry: &Entry,
-    ) -> Result<Answer, Problem> {
-        let uri = request.uri();
-        let found = find(request.method(), uri.path(), uri.query())?;
-        if let Some(right) = found.row.right.filter(|right| !entry.allows(*right)) {
-            return Err(Problem::Forbidden { right: right.name() });
+    ) -> Answer {
+        if request.method() == Method::OPTIONS
+            && let Some(answer) = self.preflight(&request, entry)
+        {
+            return answer;
         }
-        match found.route()? {
+        let is_page = request.method() == Method::GET;
+        let (asker, admitted) = self.admit(&request, entry).await;
+        let answered = match admitted {
+            Ok(route) => self.run(route, request, progress).await,
+            Err(problem) => {
+                if progress.is_multiplexed() {
+                    drain(request.into_body()).await;
+                }
+                Err(problem)
+            }
+        };
+        match answered {
+            Ok(answer) if is_page => with_header(answer, X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            Ok(answer) => asker.told(answer),
+            Err(problem) => {
+                self.telemetry.refusals.add(problem.code(), 1);
+                asker.told(problem.answer())
+            }
+        }
+    }
+
+    /// A browser asks without credentials.
+    fn preflight(&self, request: &Request<Incoming>, entry: &Entry) -> Option<Answer> {
+        let origins = self.web.access.origins.load();
+        let path = request.uri().path();
+        entry.allows(Right::Push).then(|| origins.preflight(path, request.headers())).flatten()
+    }
+
+    /// Who reads the answer, and what is to be done, if it may be.
+    async fn admit(
+        &self,
+        request: &Request<Incoming>,
+        entry: &Entry,
+    ) -> (Asker, Result<Route, Problem>) {
+        let (uri, headers) = (request.uri(), request.headers());
+        let found = match find(request.method(), uri.path(), uri.query()) {
+            Ok(found) => found,
+            Err(problem) => return (Asker::Own, Err(problem)),
+        };
+        let Some(right) = found.row.right else { return (Asker::Own, found.route()) };
+        let access = &self.web.access;
+        let asker = match access.origins.load().check(right, uri, headers) {
+            Ok(asker) => asker,
+            Err(problem) => return (Asker::Own, Err(problem)),
+        };
+        let admitted = access.admit(right, entry, headers).await;
+        (asker, admitted.and_then(|()| found.route()))
+    }
+
+    async fn run(
+        &self,
+        route: Route,
+        request: Request<Incoming>,
+        progress: &Progress,
+    ) -> Result<Answer, Problem> {
+        match route {
             Route::Push => self.ingest.push(request, progress).await,
             Route::PushGroup { key, replaces } => {
                 self.ingest.push_group(request, key, replaces, progress).await

@@ -16,6 +16,14 @@ const PUSH: &str = "\
 # Pushes in the manner of the Pushgateway, to /metrics/job/<job>{/<label>/<value>}.
 ";
 
+const WEB: &str = "\
+# Who may ask, as in other servers of the Prometheus world.
+";
+
+const CORS: &str = "\
+# Pushes from browsers. A page of another origin is refused.
+";
+
 const LIMITS: &str = "\
 # What a client may ask for at most. Beyond it a request or a family is refused with a code, and
 # counted.
@@ -104,8 +112,7 @@ pub(super) fn text() -> String {
             None => (None, key.name),
         };
         if let Some(prefix) = prefix.filter(|_| prefix != section) {
-            let comment = if prefix == "push" { PUSH } else { LIMITS };
-            out.push_str(&format!("\n{comment}{prefix}:\n"));
+            out.push_str(&format!("\n{}{prefix}:\n", comment(prefix)));
         } else {
             out.push('\n');
         }
@@ -132,6 +139,15 @@ pub(super) fn text() -> String {
         out.push_str(&format!("#   {line}\n"));
     }
     out
+}
+
+fn comment(section: &str) -> &'static str {
+    match section {
+        "push" => PUSH,
+        "web" => WEB,
+        "cors" => CORS,
+        _ => LIMITS,
+    }
 }
 
 /// The reference table, in Markdown.
@@ -165,7 +181,10 @@ fn value(key: &Key, defaults: &Config) -> String {
         let quoted: Vec<String> = texts.iter().map(|text| format!("\"{text}\"")).collect();
         return format!("[{}]", quoted.join(", "));
     }
-    texts.concat()
+    match texts.concat() {
+        text if text.is_empty() => "\"\"".to_owned(),
+        text => text,
+    }
 }
 
 fn wrap(text: &str, width: usize) -> Vec<String> {

@@ -8,6 +8,7 @@ use sidecar_formats::Timestamps;
 use sidecar_model::Temporality;
 use sidecar_store::UnknownPast;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
@@ -22,6 +23,8 @@ pub(super) enum Field {
     Listen,
     LogFormat,
     LogLevel,
+    WebFile,
+    Origins,
     InstanceLabels,
     WorkerLabel,
     UnknownPast,
@@ -51,7 +54,7 @@ pub(super) struct Wrong {
 impl Key {
     /// Whether several values can be given.
     pub(super) fn is_list(&self) -> bool {
-        matches!(self.field, Field::Listen | Field::InstanceLabels)
+        matches!(self.field, Field::Listen | Field::Origins | Field::InstanceLabels)
     }
 
     pub(super) fn is_switch(&self) -> bool {
@@ -64,6 +67,8 @@ impl Key {
             Field::Listen => "ADDR",
             Field::LogFormat => "FORMAT",
             Field::LogLevel => "LEVEL",
+            Field::WebFile => "FILE",
+            Field::Origins => "ORIGIN",
             Field::InstanceLabels | Field::WorkerLabel => "LABEL",
             Field::UnknownPast => "PAST",
             Field::PushStatus => "STATUS",
@@ -81,8 +86,10 @@ impl Key {
         match self.field {
             Field::Listen => config.listen = read_each(texts, address)?,
             Field::InstanceLabels => config.store.instance_labels = read_each(texts, own_label)?,
+            Field::Origins => config.cors_origins = read_each(texts, origin)?,
             Field::LogFormat
             | Field::LogLevel
+            | Field::WebFile
             | Field::WorkerLabel
             | Field::UnknownPast
             | Field::PushStatus
@@ -101,7 +108,10 @@ impl Key {
 
     fn set_one(&self, config: &mut Config, text: &str) -> Result<(), String> {
         match &self.field {
-            Field::Listen | Field::InstanceLabels => {}
+            Field::Listen | Field::Origins | Field::InstanceLabels => {}
+            Field::WebFile => {
+                config.web_file = Some(text).filter(|text| !text.is_empty()).map(PathBuf::from);
+            }
             Field::LogFormat => config.log_format = log_format(text)?,
             Field::LogLevel => config.log_level = log_level(text)?,
             Field::WorkerLabel => config.store.worker_label = shown_label(text)?,
@@ -124,6 +134,10 @@ impl Key {
         vec![match &self.field {
             Field::Listen => return config.listen.iter().map(Address::to_string).collect(),
             Field::InstanceLabels => return config.store.instance_labels.clone(),
+            Field::Origins => return config.cors_origins.clone(),
+            Field::WebFile => {
+                config.web_file.as_ref().map_or_else(String::new, |path| path.display().to_string())
+            }
             Field::LogFormat => match config.log_format {
                 LogFormat::Text => "text".to_owned(),
                 LogFormat::Json => "json".to_owned(),
@@ -247,6 +261,19 @@ fn read_each<T: PartialEq>(
         values.push(value);
     }
     Ok(values)
+}
+
+/// As browsers write it: a scheme, a host, and a port where it is not the usual one.
+fn origin(text: &str) -> Result<String, String> {
+    let host = text.split_once("://").map_or("", |(_, host)| host);
+    let is_one = ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme))
+        && !host.is_empty()
+        && !host.contains(['/', '?', '#', '@', ' '])
+        && text.bytes().all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase());
+    if text == "*" || is_one {
+        return Ok(text.to_owned());
+    }
+    Err(format!("{text:?}: write * or an origin such as https://shop.example, in lower case"))
 }
 
 fn log_format(text: &str) -> Result<LogFormat, String> {

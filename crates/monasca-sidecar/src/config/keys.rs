@@ -55,6 +55,20 @@ pub(super) const KEYS: &[Key] = &[
         "Refuse to start when everybody who reaches a listener that is not on loopback may push or \
          has admin rights; without it a warning is logged.",
     ),
+    live(
+        "web.config.file",
+        "web.config.file",
+        Field::WebFile,
+        "File with TLS, users, tokens and headers, in the format of the Prometheus projects, with \
+         our rights; see docs/security.md. It and the files that it names are read again when they \
+         change.",
+    ),
+    live(
+        "cors.origins",
+        "cors.origins",
+        Field::Origins,
+        "Origins of web pages that may push, such as https://shop.example, or * for all.",
+    ),
     fixed(
         "log_format",
         "log-format",

@@ -1,15 +1,15 @@
 //! What is listened on: addresses, and the `listeners` of the file, which say who may do what
 //! where.
 
-use super::Rights;
 use super::file::{Content, Entry, Node};
 use super::resolve::Problems;
 use super::rights::right;
+use super::{Rights, field};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-const KEYS: [&str; 5] = ["address", "rights", "mode", "owner", "group"];
+const KEYS: [&str; 7] = ["address", "rights", "tls", "authenticate", "mode", "owner", "group"];
 /// The kernel's limit, less its terminating zero.
 const MAX_SOCKET_PATH_BYTES: usize = 107;
 const DEFAULT_MODE: u32 = 0o660;
@@ -30,6 +30,10 @@ pub(crate) enum Address {
 pub(crate) struct Listener {
     pub(crate) address: Address,
     pub(crate) rights: Rights,
+    /// `None`: with a certificate, except on unix sockets.
+    pub(crate) tls: Option<bool>,
+    /// Whether the configured credentials are asked for.
+    pub(crate) authenticate: bool,
     pub(crate) socket: SocketFile,
 }
 
@@ -45,7 +49,7 @@ impl Listener {
     /// Everything is allowed.
     pub(crate) fn open(address: Address) -> Listener {
         let socket = SocketFile { mode: DEFAULT_MODE, owner: None, group: None };
-        Listener { address, rights: Rights::ALL, socket }
+        Listener { address, rights: Rights::ALL, tls: None, authenticate: true, socket }
     }
 }
 
@@ -155,6 +159,8 @@ fn listener(node: &Node, path: &str, problems: &mut Problems) -> Option<Listener
 fn one(found: &mut Listener, name: &str, text: &str) -> Result<(), String> {
     match name {
         "address" => found.address = address(text)?,
+        "tls" => found.tls = Some(field::switch(text)?),
+        "authenticate" => found.authenticate = field::switch(text)?,
         "mode" => found.socket.mode = mode(text)?,
         "owner" => found.socket.owner = Some(number_of(text, "/etc/passwd")?),
         _ => found.socket.group = Some(number_of(text, "/etc/group")?),
@@ -162,7 +168,7 @@ fn one(found: &mut Listener, name: &str, text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A socket's file has a mode and an owner.
+/// A socket's file has a mode and an owner, and no TLS.
 fn fits_the_address(found: &Listener, entries: &[&Entry], path: &str, problems: &mut Problems) {
     let is_unix = matches!(found.address, Address::Unix(_));
     for entry in entries {
@@ -170,6 +176,8 @@ fn fits_the_address(found: &Listener, entries: &[&Entry], path: &str, problems: 
         let key = format!("{path}.{}", entry.name);
         if of_a_file && !is_unix {
             problems.at(entry.place, &key, "only a unix:PATH has it");
+        } else if entry.name == "tls" && is_unix && found.tls == Some(true) {
+            problems.at(entry.value.place, &key, "a unix socket has no TLS");
         }
     }
 }

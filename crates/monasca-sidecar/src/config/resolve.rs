@@ -5,11 +5,11 @@ use super::field::Wrong;
 use super::file::{self, Content, Entry, Node, Place};
 use super::keys::{self, KEYS, Key, TakesEffect};
 use super::suggest::suggest;
-use super::{Config, ConfigError, jobs, listener, rules};
+use super::{Config, ConfigError, jobs, listener, rules, web};
 use std::path::PathBuf;
 
 /// Sections, and what has no flag.
-const FILE_ONLY: [&str; 5] = ["rules", "jobs", "listeners", "limits", "push"];
+const FILE_ONLY: [&str; 7] = ["rules", "jobs", "listeners", "limits", "push", "web", "cors"];
 
 /// The text that a flag or a variable gave a key.
 #[derive(Clone, Debug)]
@@ -37,9 +37,17 @@ pub(super) fn resolve(
         problems.take_override(given, &mut config);
     }
     problems.compare(&config);
+    let web = config.web_file.as_deref().map(web::read).transpose();
     config.file = path;
     config.overrides = overrides;
-    problems.into_result(config)
+    match (problems.into_result(config), web) {
+        (Ok(config), Ok(web)) => Ok(Config { web, ..config }),
+        (Ok(_), Err(errors)) | (Err(errors), Ok(_)) => Err(errors),
+        (Err(mut errors), Err(more)) => {
+            errors.extend(more);
+            Err(errors)
+        }
+    }
 }
 
 /// Gives the keys that take a restart their previous value; returns those that would have changed.

@@ -35,6 +35,10 @@ impl Rights {
         self.0 & right as u8 != 0
     }
 
+    pub(crate) fn and(self, other: Rights) -> Rights {
+        Rights(self.0 | other.0)
+    }
+
     pub(crate) fn with(self, right: Right) -> Rights {
         Rights(self.0 | right as u8)
     }

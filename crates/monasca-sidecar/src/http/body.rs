@@ -4,6 +4,7 @@
 //! A plain body that arrives in one piece is not copied.
 
 mod coding;
+mod drain;
 mod expand;
 mod gather;
 mod memory;
@@ -18,6 +19,7 @@ use hyper::HeaderMap;
 use hyper::body::Incoming;
 use std::sync::Arc;
 
+pub(crate) use self::drain::drain;
 pub(crate) use self::memory::BodyMemory;
 
 /// Compressed bodies up to this size are decompressed where they are received, larger ones on a

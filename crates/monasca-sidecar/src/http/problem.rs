@@ -7,7 +7,9 @@ use super::answer::{self, Answer, Body, JSON, PLAIN};
 use crate::config::PushStatus;
 use bytes::Bytes;
 use hyper::StatusCode;
-use hyper::header::{ACCEPT_ENCODING, ALLOW, HeaderValue, RETRY_AFTER};
+use hyper::header::{
+    ACCEPT_ENCODING, ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
 use serde::Serialize;
 use sidecar_store::{Reason, Refused};
 
@@ -24,7 +26,13 @@ pub(crate) enum Problem {
     MethodNotAllowed {
         allow: String,
     },
-    /// The listener lacks the right.
+    /// Without a credential that is known.
+    Unauthorized {
+        challenge: &'static str,
+    },
+    /// A page of another origin.
+    ForeignOrigin,
+    /// The listener or the credential lacks the right.
     Forbidden {
         right: &'static str,
     },
@@ -95,7 +103,8 @@ impl Problem {
         match self {
             Problem::NotFound => StatusCode::NOT_FOUND,
             Problem::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Problem::Forbidden { .. } => StatusCode::FORBIDDEN,
+            Problem::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
+            Problem::Forbidden { .. } | Problem::ForeignOrigin => StatusCode::FORBIDDEN,
             Problem::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Problem::Timeout => StatusCode::REQUEST_TIMEOUT,
             Problem::Busy => StatusCode::SERVICE_UNAVAILABLE,
@@ -124,7 +133,9 @@ impl Problem {
         match self {
             Problem::NotFound => "not_found",
             Problem::MethodNotAllowed { .. } => "method_not_allowed",
+            Problem::Unauthorized { .. } => "unauthorized",
             Problem::Forbidden { .. } => "forbidden",
+            Problem::ForeignOrigin => "foreign_origin",
             Problem::BodyTooLarge { .. } => "body_too_large",
             Problem::Timeout => "timeout",
             Problem::CutBody => "incomplete_body",
@@ -159,7 +170,9 @@ impl Problem {
             Problem::Refused(refused) => refused.first().map_or("", |first| &first.family),
             Problem::NotFound
             | Problem::MethodNotAllowed { .. }
+            | Problem::Unauthorized { .. }
             | Problem::Forbidden { .. }
+            | Problem::ForeignOrigin
             | Problem::BodyTooLarge { .. }
             | Problem::Timeout
             | Problem::CutBody
@@ -173,6 +186,10 @@ impl Problem {
         match self {
             Problem::NotFound => "no such path".to_owned(),
             Problem::MethodNotAllowed { allow } => format!("use {allow}"),
+            Problem::Unauthorized { .. } => "give a credential that is known here".to_owned(),
+            Problem::ForeignOrigin => {
+                "pages of this origin may not: see cors.origins in the configuration".to_owned()
+            }
             Problem::Forbidden { right } => format!("this takes the right to {right}"),
             Problem::BodyTooLarge { limit_bytes } => {
                 format!("the body is larger than {limit_bytes} bytes")
@@ -213,9 +230,13 @@ impl Problem {
         let body = json(&ErrorBody { code, at, message: &message, refused });
         let status = self.status();
         let answer = answer::with_status(status, JSON, body);
+        let answer = answer::with_header(answer, X_CONTENT_TYPE_OPTIONS, "nosniff");
         if let Problem::MethodNotAllowed { allow } = self {
             let allow = HeaderValue::from_str(allow).unwrap_or(HeaderValue::from_static(""));
             return answer::with_value(answer, ALLOW, allow);
+        }
+        if let Problem::Unauthorized { challenge } = self {
+            return answer::with_header(answer, WWW_AUTHENTICATE, challenge);
         }
         match status {
             StatusCode::SERVICE_UNAVAILABLE => answer::with_header(answer, RETRY_AFTER, "1"),
@@ -274,6 +295,13 @@ pub(crate) fn pushed(status: PushStatus) -> Answer {
 /// A Pushgateway's 202 with nothing: a group is deleted, or was not there.
 pub(crate) fn deleted() -> Answer {
     pushed(PushStatus::Accepted)
+}
+
+/// 204: what a browser wants to know is in the headers.
+pub(crate) fn nothing() -> Answer {
+    let mut answer = Answer::new(Body::Empty);
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    answer
 }
 
 /// 202: it will be, or is already.

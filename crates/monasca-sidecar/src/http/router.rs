@@ -195,10 +195,15 @@ pub(crate) fn find<'a>(
             return Ok(Found { row, rest: Rest { path, query } });
         }
     }
-    match asked.methods() {
+    match asked.methods(|_| true) {
         allow if allow.is_empty() => Err(Problem::NotFound),
         allow => Err(Problem::MethodNotAllowed { allow }),
     }
+}
+
+/// The methods with which something can be pushed to this path.
+pub(crate) fn push_methods(path: &str) -> String {
+    Asked::new(path, None).methods(|row| row.right == PUSH)
 }
 
 /// The table as a page.
@@ -288,9 +293,9 @@ impl<'a> Asked<'a> {
     }
 
     /// Those of the rows with this path.
-    fn methods(&self) -> String {
+    fn methods(&self, wanted: impl Fn(&Row) -> bool) -> String {
         let mut methods: Vec<&str> = Vec::new();
-        for row in TABLE {
+        for row in TABLE.iter().filter(|row| wanted(row)) {
             if self.meets(row.path).is_some() && !methods.contains(&row.method) {
                 methods.push(row.method);
                 methods.extend((row.method == "GET").then_some("HEAD"));
@@ -332,7 +337,7 @@ fn erase(rest: Rest<'_>) -> Result<bool, Problem> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Erase, Pattern, Route, TABLE, find};
+    use super::{Erase, Pattern, Route, TABLE, find, push_methods};
     use crate::config::Right;
     use crate::http::Problem;
     use hyper::Method;
@@ -421,5 +426,14 @@ mod tests {
             assert!(!erases || row.right == Some(Right::Admin), "{}", row.path.text());
             assert!(row.method != "GET" || row.right != Some(Right::Push), "{}", row.path.text());
         }
+    }
+
+    #[test]
+    fn a_browser_is_told_the_methods_of_pushes() {
+        assert_eq!(push_methods("/v1/ingest"), "POST");
+        assert_eq!(push_methods("/metrics"), "POST, PUT");
+        assert_eq!(push_methods("/metrics/job/a"), "PUT, POST, DELETE");
+        assert_eq!(push_methods("/v1/clear"), "");
+        assert_eq!(push_methods("/nothing"), "");
     }
 }

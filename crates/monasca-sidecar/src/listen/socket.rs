@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio_rustls::server::TlsStream;
 
 /// What accepts.
 #[derive(Debug)]
@@ -41,10 +42,12 @@ impl Acceptor {
 pub(super) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Socket {
-    /// The first bytes, which stay to be read. `None`: it is not known before it is read.
+    /// The first bytes, which stay to be read. Behind TLS they are not asked for: the handshake said
+    /// what is spoken.
     pub(super) async fn peek(&self, start: &mut [u8]) -> io::Result<usize> {
         match self {
             Socket::Tcp(tcp) => tcp.peek(start).await,
@@ -52,6 +55,7 @@ impl Socket {
                 let look = || Ok(recv(unix, &mut *start, RecvFlags::PEEK)?.1);
                 unix.async_io(Interest::READABLE, look).await
             }
+            Socket::Tls(_) => Ok(0),
         }
     }
 }
@@ -65,6 +69,10 @@ macro_rules! each {
                 $call
             }
             Socket::Unix($stream) => {
+                let $stream = Pin::new($stream);
+                $call
+            }
+            Socket::Tls($stream) => {
                 let $stream = Pin::new($stream);
                 $call
             }
@@ -103,6 +111,7 @@ impl AsyncWrite for Socket {
         match self {
             Socket::Tcp(stream) => stream.is_write_vectored(),
             Socket::Unix(stream) => stream.is_write_vectored(),
+            Socket::Tls(stream) => stream.is_write_vectored(),
         }
     }
 

@@ -50,6 +50,11 @@ impl Page {
             connections.expired.get(),
         );
         self.counter(
+            "tls_handshake_failures",
+            "Connections whose TLS handshake failed.",
+            connections.handshake_failures.get(),
+        );
+        self.counter(
             "accept_failures",
             "Connections that could not be accepted.",
             connections.accept_failures.get(),

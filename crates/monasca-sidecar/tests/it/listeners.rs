@@ -142,7 +142,10 @@ fn what_is_open_to_the_network_is_said_and_can_be_refused() {
         .unwrap();
     assert_eq!(refused.status.code(), Some(64));
     let said = String::from_utf8(refused.stderr).unwrap();
-    assert!(said.contains("has the rights push,admin (strict_access)"), "{said}");
+    assert!(
+        said.contains("strict_access: 0.0.0.0:0: open to everybody who reaches it: push,admin"),
+        "{said}"
+    );
     let file = Scratch::new("listeners: [{address: '0.0.0.0:0', rights: scrape}]\n");
     Sidecar::start_as_configured(&["--config", file.path(), "--strict-access"]);
 }

@@ -42,6 +42,7 @@ fn every_key_sets_a_field_of_its_own() {
             "STATUS" => "202",
             "TEMPORALITY" => "delta",
             "WHAT" => "reject",
+            "ORIGIN" => "https://shop.example",
             _ => "77",
         };
         let mut config = Config::default();

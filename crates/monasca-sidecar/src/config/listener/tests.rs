@@ -23,7 +23,7 @@ listeners:
     mode: 0600
     owner: 0
     group: root
-  - {address: ':4889', rights: [scrape]}
+  - {address: ':4889', rights: [scrape], authenticate: false}
   - address: systemd:admin
 ",
     )
@@ -37,13 +37,14 @@ listeners:
     assert_eq!(rights, ["push", "push,scrape", "scrape", "push,scrape,admin"]);
     let file = doors[1].socket;
     assert_eq!((file.mode, file.owner, file.group), (0o600, Some(0), Some(0)));
+    assert!(doors[0].authenticate && !doors[2].authenticate);
 }
 
 #[test]
 fn the_short_form_allows_everything() {
     let doors = read("listen: ['unix:/tmp/x', systemd]").doors();
     assert_eq!(doors[1].address, Address::Systemd(None));
-    assert!(doors.iter().all(|door| door.rights == Rights::ALL));
+    assert!(doors.iter().all(|door| door.rights == Rights::ALL && door.authenticate));
     assert!(Config::default().doors()[0].rights.has(Right::Admin));
 }
 
@@ -74,6 +75,10 @@ fn mistakes_are_named_with_their_place() {
         (
             "listeners: [{address: 'unix:/x', mode: 1777}]",
             "f:1:40: listeners[0].mode: \"1777\": write an octal mode such as 0660",
+        ),
+        (
+            "listeners: [{address: 'unix:/x', tls: true}]",
+            "f:1:39: listeners[0].tls: a unix socket has no TLS",
         ),
         (
             "listeners: [{address: 'unix:/x', owner: no-such-user}]",
