@@ -12,16 +12,17 @@ from sidecar import CACHE, Sidecar
 
 @pytest.fixture
 def launch(tmp_path):
-    """Starts sidecars: launch("--decay", "2s", env={...}, config="yaml text"). After the test each one
+    """Starts sidecars: launch("--decay", "2s", env={...}, config="yaml text"), with listen=False where the
+    configuration has the listeners. After the test each one
     that still runs must stop by itself with exit code 0, and none may have panicked."""
     started = []
 
-    def start(*args, env=None, config=None):
+    def start(*args, env=None, config=None, listen=True):
         if config is not None:
             path = tmp_path / f"sidecar-{len(started)}.yaml"
             path.write_text(config)
             args = ("--config", str(path), *args)
-        started.append(Sidecar(*args, env=env))
+        started.append(Sidecar(*args, env=env, listen=listen))
         if config is not None:
             started[-1].config_path = path
         return started[-1]

@@ -14,13 +14,13 @@ global: {{scrape_interval: 1s, scrape_timeout: 900ms, evaluation_interval: 1h}}
 scrape_configs:
   - job_name: application
     static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
-"""
+{more}"""
 LISTENING = re.compile(r'msg="Listening on" address=127\.0\.0\.1:(\d+)')
 
 
 class Prometheus:
-    def __init__(self, binary, folder, target_port, features=()):
-        (folder / "prometheus.yml").write_text(CONFIG.format(port=target_port))
+    def __init__(self, binary, folder, target_port, features=(), more=""):
+        (folder / "prometheus.yml").write_text(CONFIG.format(port=target_port, more=more))
         self.log = []
         self.process = subprocess.Popen(
             [str(binary), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",

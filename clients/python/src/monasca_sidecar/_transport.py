@@ -1,14 +1,16 @@
 """One keep-alive HTTP connection to the sidecar: no proxies, every operation bounded."""
 from __future__ import annotations
 
+import base64
 import http.client
 import os
 import socket
+import ssl
 import time
-from typing import Dict, NamedTuple, Optional
+from typing import Dict, NamedTuple, Optional, Tuple
 
 from . import _locks
-from ._config import Endpoint
+from ._config import Credential, Endpoint
 
 _MAX_ANSWER = 64 * 1024
 # What a kept connection says that the server closed meanwhile; nothing of the request was answered.
@@ -24,6 +26,7 @@ class Transport:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._connection: Optional[http.client.HTTPConnection] = None
+        self._trust: Optional[_Trust] = None
 
     def post(self, body: bytes, sequence: str, query: str, timeout: float) -> Answer:
         """Sends one push. Raises OSError or http.client.HTTPException."""
@@ -63,7 +66,7 @@ class Transport:
     def _exchange(self, body: bytes, sequence: str, query: str, deadline: float) -> Answer:
         try:
             connection = self._connected(deadline)
-            connection.request("POST", self._endpoint.path + query, body, _headers(sequence))
+            connection.request("POST", self._endpoint.path + query, body, _headers(sequence, self._endpoint.credential))
             self._bound(connection, deadline)
             response = connection.getresponse()
             answer = Answer(response.status, response.read(_MAX_ANSWER))
@@ -77,11 +80,22 @@ class Transport:
     def _connected(self, deadline: float) -> http.client.HTTPConnection:
         connection = self._connection
         if connection is None:
-            kind = _SecureConnection if self._endpoint.secure else _Connection
-            connection = self._connection = kind(self._endpoint.host, self._endpoint.port, timeout=_left(deadline))
+            connection = self._connection = self._new_connection(_left(deadline))
             connection.connect()
         self._bound(connection, deadline)
         return connection
+
+    def _new_connection(self, timeout: float) -> http.client.HTTPConnection:
+        endpoint = self._endpoint
+        if endpoint.socket:
+            return _SocketConnection(endpoint.socket, timeout)
+        if not endpoint.secure:
+            return _Connection(endpoint.host, endpoint.port, timeout)
+        # Certificates are replaced while the process runs: what the files say counts for each new connection.
+        seen = _seen(endpoint.credential)
+        if self._trust is None or self._trust.seen != seen:
+            self._trust = _Trust(seen, _context(endpoint.credential))
+        return _SecureConnection(endpoint.host, endpoint.port, timeout, self._trust.context)
 
     def _bound(self, connection: http.client.HTTPConnection, deadline: float) -> None:
         sock = connection.sock
@@ -89,8 +103,50 @@ class Transport:
             sock.settimeout(_left(deadline))
 
 
-def _headers(sequence: str) -> Dict[str, str]:
-    return {"Content-Type": "application/json", "Push-Sequence": sequence}
+def _headers(sequence: str, credential: Credential) -> Dict[str, str]:
+    headers = {"Content-Type": "application/json", "Push-Sequence": sequence}
+    # Read each time, so that a new token or password counts without a restart.
+    if credential.token_file:
+        token = _first_line(credential.token_file)
+        if not token.isascii():
+            raise OSError(f"{credential.token_file} has no token in its first line")
+        headers["Authorization"] = "Bearer " + token
+    elif credential.username:
+        pair = f"{credential.username}:{_first_line(credential.password_file)}"
+        headers["Authorization"] = "Basic " + base64.b64encode(pair.encode("utf-8")).decode("ascii")
+    return headers
+
+
+def _first_line(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        line = file.readline(64 * 1024).strip()
+    if not line or not line.isprintable():
+        raise OSError(f"{path} has no secret in its first line")
+    return line
+
+
+class _Trust(NamedTuple):
+    seen: Tuple[Tuple[int, int, int], ...]
+    context: ssl.SSLContext
+
+
+def _seen(credential: Credential) -> Tuple[Tuple[int, int, int], ...]:
+    paths = [path for path in (credential.ca_file, credential.cert_file, credential.key_file) if path]
+    states = [os.stat(path) for path in paths]
+    return tuple((state.st_ino, state.st_mtime_ns, state.st_size) for state in states)
+
+
+def _context(credential: Credential) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=credential.ca_file or None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if credential.cert_file:
+        # An encrypted key would ask for its password on the application's terminal.
+        context.load_cert_chain(credential.cert_file, credential.key_file or None, password=_no_password)
+    return context
+
+
+def _no_password() -> str:
+    raise OSError("the key of the client certificate is encrypted")
 
 
 def _left(deadline: float) -> float:
@@ -127,6 +183,22 @@ class _Connection(http.client.HTTPConnection):
 
 
 class _SecureConnection(http.client.HTTPSConnection):
-    def __init__(self, host: str, port: int, timeout: float) -> None:
-        super().__init__(host, port, timeout=timeout)
+    def __init__(self, host: str, port: int, timeout: float, context: ssl.SSLContext) -> None:
+        super().__init__(host, port, timeout=timeout, context=context)
         self._create_connection = _create_connection
+
+
+class _SocketConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(self.timeout)
+            sock.connect(self._path)
+        except BaseException:
+            sock.close()
+            raise
+        self.sock = sock
