@@ -173,7 +173,14 @@ impl LabelSet {
             })
             .collect();
         pairs.push((name.to_owned(), value.to_owned()));
-        LabelSet::new(pairs).unwrap_or_else(|_| self.clone())
+        pairs.sort();
+        // An empty value that is kept, of a group's key, is kept here too.
+        let mut bytes = Vec::with_capacity(self.0.len() + name.len() + value.len() + 4);
+        for (name, value) in &pairs {
+            push_part(&mut bytes, name);
+            push_part(&mut bytes, value);
+        }
+        LabelSet::from_canonical(&bytes)
     }
 
     fn free_name(&self, taken: &str) -> String {

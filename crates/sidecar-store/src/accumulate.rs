@@ -17,21 +17,29 @@ impl Body {
             let clearing = writes.clearings.get(position).copied().unwrap_or_default();
             match target.kind() {
                 Kind::Cumulative => {
+                    let (news, before) = (self.changed[at], *self.base_of(at));
                     self.write(at, 0.0, stamp);
-                    self.changed[at] = stamp.sequence;
                     self.add_to_base(at, *value, clearing);
+                    // To add nothing is no news.
+                    let same = *self.base_of(at) == before;
+                    self.changed[at] = if same { news } else { stamp.sequence };
                 }
                 Kind::Gauge => {
                     let function = catalog
                         .family_of(target.index())
                         .map_or(Aggregation::Last, |(_, family)| family.function());
+                    let first = is_absent(self.values[at]);
                     let next = match clearing {
-                        _ if is_absent(self.values[at]) => *value,
+                        _ if first => *value,
                         Clearing::ByType => accumulated_gauge(function, self.values[at], *value),
                         Clearing::Add => self.values[at] + *value,
                         Clearing::Replace | Clearing::ReplaceFamily => *value,
                     };
-                    self.write(at, next, stamp);
+                    if first {
+                        self.write_first(at, next, stamp);
+                    } else {
+                        self.write(at, next, stamp);
+                    }
                 }
                 Kind::Part | Kind::Created => {}
             }

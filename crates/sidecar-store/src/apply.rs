@@ -178,6 +178,27 @@ impl<'a> Apply<'a> {
         }
     }
 
+    /// Whether something of a group's push is refused, and of all its writers nothing is taken but
+    /// the times: those are not a push's then. Notes what is refused.
+    fn takes_nothing(&mut self) -> bool {
+        self.declared.clear();
+        let mut refusals = Vec::new();
+        let mut taken = false;
+        for writer in self.writers() {
+            let (instance, draft) = self.draft(writer);
+            refusals.extend(draft.refusals(self.catalog));
+            let only_times =
+                writer == 0 && draft.has_only_times(self.catalog, &instance.body.lock());
+            taken |= draft.order_matters || !(only_times || draft.is_empty());
+        }
+        self.declared.clear();
+        let takes_nothing = !taken && !refusals.is_empty();
+        if takes_nothing {
+            self.note(refusals);
+        }
+        takes_nothing
+    }
+
     // ---- the commit
 
     /// False: nothing is written, since the body's order decides and is not known.
@@ -186,18 +207,23 @@ impl<'a> Apply<'a> {
         let ttl = self.meta.ttl.map_or(0, duration_tenths);
         let stamp = Stamp { sequence, written: tenths(self.now), ttl };
         let mut written = Vec::new();
+        let mut first = None;
+        if self.meta.times.is_some() {
+            let (instance, draft) = self.draft(0);
+            let only_times = draft.has_only_times(self.catalog, &instance.body.lock());
+            if !only_times {
+                first = Some((instance, draft));
+            } else if self.takes_nothing() {
+                return true;
+            }
+        }
         for writer in self.writers() {
-            let (instance, draft) = self.draft(writer);
+            let (instance, draft) = first.take().unwrap_or_else(|| self.draft(writer));
             if draft.order_matters {
                 return false;
             }
-            let refusals = draft.refusals(self.catalog);
-            // The times of a push of which nothing else is taken are not a push's.
-            let is_failure = self.meta.times.is_some()
-                && !refusals.is_empty()
-                && draft.has_only_times(self.catalog, &instance.body.lock());
-            self.note(refusals);
-            if !draft.is_empty() && !is_failure {
+            self.note(draft.refusals(self.catalog));
+            if !draft.is_empty() {
                 written.push(writer);
                 self.commit(writer, &instance, &draft, stamp);
             }

@@ -562,7 +562,9 @@ impl Draft {
                 .and_then(|id| catalog.families.get(&id))
                 .is_some_and(|family| is_push_time(&family.base))
         });
-        known && self.families.iter().all(|f| f.refused.is_some() || is_push_time(&f.base))
+        // Parts that are known are in groups by now.
+        let nothing_else = known && self.groups.is_empty();
+        nothing_else && self.families.iter().all(|f| f.refused.is_some() || is_push_time(&f.base))
     }
 
     /// Nothing is left to apply.

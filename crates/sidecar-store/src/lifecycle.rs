@@ -49,6 +49,7 @@ impl Store {
         if body.state != State::Live {
             return;
         }
+        mark_written(catalog, WriterRole::Group, &body, now);
         release_families(catalog, &mut body, now);
         body.held.clear();
         body.compact(catalog, WriterRole::Group, |_, _| true);

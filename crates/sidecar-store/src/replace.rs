@@ -5,7 +5,7 @@ use crate::draft::Draft;
 use crate::instance::{Body, Instance, Kind, WriterRole};
 use crate::outcome::{PushTimes, Replaces};
 use crate::place::Writes;
-use crate::upkeep::release_unused;
+use crate::upkeep::{mark_written, release_unused};
 
 impl Apply<'_> {
     /// Behind the write: removes what the push had to have to keep it. Of an instance only gauges,
@@ -17,6 +17,10 @@ impl Apply<'_> {
         writes: &Writes,
         families: &[Option<u32>],
     ) {
+        if instance.role == WriterRole::Accumulator {
+            // Deltas beside a group's samples are nobody's.
+            return;
+        }
         let mut kept = match self.meta.replaces {
             Replaces::Nothing => return,
             Replaces::SameFamilies | Replaces::Everything => written(body, writes),
@@ -33,6 +37,7 @@ impl Apply<'_> {
             }
         }
         if kept.contains(&false) {
+            mark_written(self.catalog, instance.role, body, self.now);
             body.compact(self.catalog, instance.role, |_, at| !kept[at]);
         }
         if instance.role == WriterRole::Group {

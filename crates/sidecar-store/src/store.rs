@@ -17,6 +17,7 @@ use crate::stager::Stager;
 use crate::upkeep::Round;
 use parking_lot::{Mutex, RwLock};
 use sidecar_model::Tick;
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -182,23 +183,30 @@ impl Store {
     }
 
     /// Goodbye of a group. A plain one is gone with all it had; one with an id departs as an
-    /// instance does, and with `erase` takes its share along. False: no such group.
+    /// instance does, and with `erase` takes its share along. Both where settings made one the other.
+    /// False: no such group.
     pub fn delete_group(&self, key: &GroupKey, erase: bool, now: Tick) -> bool {
         let mut catalog = self.catalog.write();
-        let grouping = Grouping::new(key, &self.settings());
-        let found = self.find_writer(&grouping.writer, grouping.is_plain);
-        let Some(instance) = found else { return false };
-        match (grouping.is_plain, erase) {
-            (true, _) => self.remove_group(&mut catalog, &instance, now),
-            (false, true) => self.erase_instance(&mut catalog, &instance, now),
-            (false, false) => self.depart_instance(&mut catalog, &instance, now),
+        let text = key.text();
+        let plain = self.find_group(&text);
+        if let Some(group) = &plain {
+            self.remove_group(&mut catalog, group, now);
+        }
+        let of_key = |instance: &Arc<Instance>| instance.body.lock().key.is_some();
+        let Some(instance) = self.find_instance(&text).filter(of_key) else {
+            return plain.is_some();
+        };
+        if erase {
+            self.erase_instance(&mut catalog, &instance, now);
+        } else {
+            self.depart_instance(&mut catalog, &instance, now);
         }
         true
     }
 
     /// Goodbye of every group whose key has all labels of `key`. How many there were.
     pub fn delete_groups_below(&self, key: &GroupKey, erase: bool, now: Tick) -> usize {
-        let below: Vec<GroupKey> = self
+        let below: BTreeSet<GroupKey> = self
             .all_instances()
             .iter()
             .filter_map(|instance| instance.body.lock().key.clone())

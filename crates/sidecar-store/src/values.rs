@@ -342,7 +342,7 @@ impl Body {
     }
 
     /// The first value at a position; the first 0 of a newcomer is no news.
-    fn write_first(&mut self, at: usize, value: f64, stamp: Stamp) {
+    pub(crate) fn write_first(&mut self, at: usize, value: f64, stamp: Stamp) {
         self.write(at, value, stamp);
         if value == 0.0 {
             self.changed[at] = 0;

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test: it panics where it fails")]
 
 use sidecar_formats::prom_text::{self, TextEncoder};
-use sidecar_formats::{DecodeError, Timestamps};
-use sidecar_model::{Temporality, Tick};
+use sidecar_formats::{DecodeError, Timestamps, ingest_json};
+use sidecar_model::{Aggregation, Temporality, Tick};
 use sidecar_store::{
     Glob, GroupKey, GroupValue, JobInstances, Limits, Matcher, Outcome, PushMeta, PushTimes,
     Replaces, Rule, Selector, Settings, Store, Value,
@@ -221,6 +221,110 @@ fn samples_with_an_id_in_a_plain_group_are_instances_of_their_own() {
     gateway.shows("a{job=\"j\"} 12\nown{instance=\"\",job=\"j\"} 1");
     push(&mut gateway, "1", 1);
     gateway.shows("a{job=\"j\"} 13\nown{instance=\"\",job=\"j\"} 1");
+}
+
+#[test]
+fn a_push_is_taken_when_samples_of_another_writer_are() {
+    let mut gateway = Gateway::new();
+    gateway.put("job/a/l/1", "m 1\n");
+    gateway.put("job/a", "old 1\n");
+    let outcome = gateway.put("job/a", "m{l=\"1\"} 2\nown{_id=\"1\"} 3\n");
+    assert_eq!(outcome.refused[0].reason.code(), "duplicate_series");
+    gateway.shows("m{instance=\"\",job=\"a\",l=\"1\"} 1\nown{job=\"a\"} 3");
+    assert!(gateway.times().ends_with("push_time_seconds{instance=\"\",job=\"a\",l=\"1\"} 1"));
+    assert!(gateway.times().contains("push_time_seconds{instance=\"\",job=\"a\"} 3"));
+}
+
+#[test]
+fn a_push_of_which_no_writer_s_samples_are_taken_changes_nothing() {
+    let mut gateway = Gateway::new();
+    gateway.put("job/a", "m 1\n");
+    let (page, times) = (gateway.page(), gateway.times());
+    let outcome = gateway.put("job/a", "# TYPE c counter\nc{_id=\"1\"} -1\n");
+    assert!(outcome.is_refusal());
+    assert_eq!((gateway.page(), gateway.times()), (page, times));
+}
+
+#[test]
+fn a_known_histogram_beside_what_is_refused_is_taken() {
+    let mut gateway = Gateway::new();
+    let histogram = |n: u32| {
+        format!("# TYPE h histogram\nh_bucket{{le=\"+Inf\"}} {n}\nh_sum {n}\nh_count {n}\n")
+    };
+    gateway.put("job/w/_id/1", &histogram(1));
+    gateway.put("job/w/_id/1", &format!("{}# TYPE c counter\nc -1\n", histogram(2)));
+    assert!(gateway.page().contains("h_count{job=\"w\"} 2"));
+    assert!(gateway.times().ends_with("push_time_seconds{job=\"w\"} 2"));
+}
+
+#[test]
+fn deltas_in_a_group_s_body_replace_no_other_deltas() {
+    let mut gateway = Gateway::new();
+    let delta = || PushMeta { temporality: Some(Temporality::Delta), ..PushMeta::default() };
+    gateway.push_with("job/cli", delta(), "# TYPE runs counter\nruns 2\n");
+    let json = r#"[{"name":"hits","type":"counter","temporality":"delta","values":[{"name":"hits","labels":{},"value":1}]}]"#;
+    let key = key("job/a");
+    let meta = PushMeta {
+        group: Some(&key),
+        replaces: Replaces::Everything,
+        times: Some(PushTimes::Done(1.0)),
+        ..PushMeta::default()
+    };
+    let decode = |sink: &mut sidecar_store::Stager<'_>| ingest_json::decode(json.as_bytes(), sink);
+    gateway.store.push(&meta, gateway.tick(), decode).unwrap();
+    gateway.shows("hits{job=\"a\"} 1\nruns{job=\"cli\"} 2");
+}
+
+#[test]
+fn an_empty_label_of_the_key_stays_where_each_instance_is_shown() {
+    let mut gateway = Gateway::new();
+    for path in ["job/a/_id/1", "job/a/_id/1/l/"] {
+        gateway.put(path, "g{_aggregate=\"all\"} 1\n");
+    }
+    gateway.shows("g{job=\"a\",l=\"\",worker=\"1\"} 1\ng{job=\"a\",worker=\"0\"} 1");
+}
+
+#[test]
+fn a_delta_of_nothing_is_no_news() {
+    let last = Some(Aggregation::Last);
+    let drop_labels = vec!["job".to_owned()];
+    let rules = vec![Rule { aggregate: last, drop_labels, ..Rule::default() }];
+    let mut gateway = Gateway::with(Settings { rules, ..Settings::default() });
+    let delta = || PushMeta { temporality: Some(Temporality::Delta), ..PushMeta::default() };
+    for (job, counter, gauge) in [("a", 2, 3), ("b", 0, 0)] {
+        let text = format!("# TYPE c counter\nc {counter}\n# TYPE g gauge\ng {gauge}\n");
+        gateway.push_with(&format!("job/{job}"), delta(), &text);
+    }
+    gateway.shows("c 2\ng 3");
+}
+
+#[test]
+fn what_a_group_wrote_before_it_left_was_written() {
+    let retain = Duration::from_secs(160);
+    let resume_window = Duration::from_secs(100);
+    let decay = Duration::from_secs(30);
+    let settings = Settings { decay, resume_window, retain, ..Settings::default() };
+    let mut gateway = Gateway::with(settings);
+    let counter = "# TYPE a counter\na 2\n";
+    gateway.put("instance/i/job/j", "# TYPE a counter\na{_id=\"1\"} 1\n");
+    gateway.wait(170);
+    gateway.put("instance/i/job/j", counter);
+    gateway.store.delete_group(&key("instance/i/job/j"), false, gateway.tick());
+    gateway.wait(130);
+    gateway.put("job/k/_id/1", counter);
+    gateway.shows("a{instance=\"i\",job=\"j\"} 1\na{job=\"k\"} 2");
+}
+
+#[test]
+fn a_group_goes_by_its_key_whatever_settings_made_of_it() {
+    let mut gateway = Gateway::new();
+    gateway.put("job/w/pod/a", "x 1\n");
+    let instance_labels = vec!["pod".to_owned()];
+    gateway.store.reload(Settings { instance_labels, ..Settings::default() }, gateway.tick());
+    gateway.put("job/w/pod/a", "y 2\n");
+    gateway.shows("x{instance=\"\",job=\"w\",pod=\"a\"} 1\ny{job=\"w\"} 2");
+    assert!(gateway.store.delete_group(&key("job/w/pod/a"), false, gateway.tick()));
+    gateway.shows("");
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! Runs a history on the model and on two stores, and compares all that can be seen after each step.
 
-use crate::body::{Push, Way};
-use crate::history::{IDS, Op, World};
+use crate::body::{Push, PushedGroup, Way};
+use crate::history::{IDS, Op, World, key};
 use crate::model::{
-    Answer, Bound, Exposed, ExposedFamily, Labels, Model, Part, Parts, START, State,
+    Answer, Bound, Exposed, ExposedFamily, Key, Labels, Model, Part, Parts, START, State,
+    is_identified,
 };
 use sidecar_model::{Exposition, FamilyExposition, Point, PointKind, Tick, base_name, is_absent};
-use sidecar_store::{Outcome, Settings, Store};
+use sidecar_store::{GroupKey, Outcome, Replaces, Settings, Store};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How far a value that is computed by division or a root may be off.
@@ -50,15 +51,15 @@ impl Run {
         match op {
             Op::Push(op) => {
                 let push = self.world.push(op);
-                return self.push(&push);
+                return self.push_and_note(&push);
             }
             Op::Pair(op, times) => {
                 let push = self.world.push(op);
                 let other = self.world.other(&push);
                 for _ in 0..*times {
-                    self.push(&other)?;
+                    self.push_and_note(&other)?;
                     self.compare()?;
-                    self.push(&push)?;
+                    self.push_and_note(&push)?;
                     self.compare()?;
                 }
             }
@@ -91,11 +92,48 @@ impl Run {
                 self.model.clear();
                 self.stores.iter().for_each(|(store, _)| store.clear(now));
             }
+            Op::DeleteGroup { key, erase, below } => return self.delete(*key, *erase, *below),
             Op::Reload(index) => {
                 let settings = &self.settings[usize::from(*index) % self.settings.len()];
-                self.log.push(format!("  reload rules {:?}", settings.rules));
+                let (rules, labels) = (&settings.rules, &settings.instance_labels);
+                self.log.push(format!("  reload rules {rules:?} instance labels {labels:?}"));
                 self.model.reload(settings.clone());
                 self.stores.iter().for_each(|(store, _)| store.reload(settings.clone(), now));
+            }
+        }
+        Ok(())
+    }
+
+    /// Of a group whose push was refused the time is noted, as the daemon does.
+    fn push_and_note(&mut self, push: &Push) -> Result<(), String> {
+        let refused = self.push(push)?;
+        match &push.group {
+            Some(group) if refused && !group.delta => {
+                self.compare()?;
+                let group =
+                    PushedGroup { failed: true, replaces: Replaces::Nothing, ..group.clone() };
+                let failure = Push { group: Some(group), ttl_ms: push.ttl_ms, ..Push::default() };
+                self.push(&failure).map(|_| ())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn delete(&mut self, index: u8, erase: bool, below: bool) -> Result<(), String> {
+        let (labels, now) = (key(index), self.now());
+        self.log.push(format!("  delete group {labels:?} erase={erase} below={below}"));
+        let group = GroupKey::new(labels.clone());
+        let found = match below {
+            true => self.model.delete_groups_below(&labels, erase),
+            false => usize::from(self.model.delete_group(&labels, erase)),
+        };
+        for (store, _) in &self.stores {
+            let same = match below {
+                true => store.delete_groups_below(&group, erase, now),
+                false => usize::from(store.delete_group(&group, erase, now)),
+            };
+            if same != found {
+                return Err(format!("model found {found} groups, store {same}"));
             }
         }
         Ok(())
@@ -113,10 +151,12 @@ impl Run {
         Tick::from_millis(self.model.now)
     }
 
-    fn push(&mut self, push: &Push) -> Result<(), String> {
+    /// True: nothing of it was taken.
+    fn push(&mut self, push: &Push) -> Result<bool, String> {
         let now = self.now();
+        let group = push.group.as_ref().map_or_else(String::new, |group| format!("{group:?} "));
         self.log.push(format!(
-            "  push seq={:?} final={} ttl={:?} {}",
+            "  push {group}seq={:?} final={} ttl={:?} {}",
             push.sequence,
             push.is_final,
             push.ttl_ms,
@@ -140,7 +180,8 @@ impl Run {
                 return Err(format!("model answers {expected:?}\n{way:?} answers {got:?}"));
             }
         }
-        Ok(())
+        let refuses = |a: &Answer| a.withheld || (a.samples == 0 && !a.refused.is_empty());
+        Ok(expected.as_ref().is_ok_and(refuses))
     }
 
     fn compare(&self) -> Result<(), String> {
@@ -162,12 +203,22 @@ impl Run {
             if got != instances {
                 return Err(format!("{way:?}: model has {instances:?}, store {got:?}"));
             }
+            let got: Vec<(Key, (f64, f64))> = store
+                .groups()
+                .into_iter()
+                .map(|view| (view.labels, (view.pushed_at, view.failed_at)))
+                .collect();
+            let mut groups = self.model.groups();
+            groups.sort_by(|a, b| a.0.cmp(&b.0));
+            if got != groups {
+                return Err(format!("{way:?}: model has groups {groups:?}, store {got:?}"));
+            }
         }
         Ok(())
     }
 
     fn expected_instances(&self) -> BTreeMap<String, (bool, Option<u32>)> {
-        let writers = self.model.writers.iter().filter(|(id, _)| !id.is_empty());
+        let writers = self.model.writers.iter().filter(|(id, _)| is_identified(id));
         writers
             .map(|(id, writer)| {
                 let live = writer.state == State::Live;

@@ -1,10 +1,11 @@
 //! Random histories: what happens (operations, shrinkable), and the world that turns each operation into
 //! the push that a process would send.
 
-use crate::body::{Push, PushedFamily, PushedSample};
+use crate::body::{Push, PushedFamily, PushedGroup, PushedSample};
 use proptest::prelude::*;
 use proptest::sample::select;
 use sidecar_model::MetricType;
+use sidecar_store::Replaces;
 use std::collections::BTreeMap;
 
 /// Ids that write; the last one is nobody's.
@@ -18,6 +19,11 @@ pub(crate) enum Op {
     Erase(u8),
     Clear,
     Reload(u8),
+    DeleteGroup {
+        key: u8,
+        erase: bool,
+        below: bool,
+    },
     /// The same samples in turn from two processes under one id, this often.
     Pair(PushOp, u8),
 }
@@ -31,7 +37,33 @@ pub(crate) struct PushOp {
     pub(crate) is_final: bool,
     pub(crate) strict: bool,
     pub(crate) ttl_ms: Option<u64>,
+    pub(crate) group: Option<GroupOp>,
     pub(crate) items: Vec<ItemOp>,
+}
+
+/// A push to the group of a key, which is the writer instead of the id.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GroupOp {
+    pub(crate) key: u8,
+    pub(crate) replaces: Replaces,
+    pub(crate) delta: bool,
+}
+
+/// Paths of groups. The third names an empty label, the last one is an instance where settings say so.
+pub(crate) const KEYS: [&str; 8] = [
+    "job/a",
+    "job/a/l/1",
+    "job/a/l/",
+    "instance/i/job/a",
+    "_id/1/job/a",
+    "_id/2/job/a",
+    "_id/1/instance/i/job/a",
+    "job/a/pod/p",
+];
+
+pub(crate) fn key(index: u8) -> Vec<(String, String)> {
+    let parts: Vec<&str> = KEYS[usize::from(index)].split('/').collect();
+    parts.chunks(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect()
 }
 
 /// What `Push-Sequence` says.
@@ -85,6 +117,8 @@ pub(crate) struct Theme {
     pub(crate) units: bool,
     /// Two processes push in turn under one id.
     pub(crate) pairs: bool,
+    /// Indices of the keys of groups.
+    pub(crate) groups: &'static [u8],
     pub(crate) ticks: &'static [u64],
 }
 
@@ -117,6 +151,7 @@ impl Theme {
         strict: false,
         units: false,
         pairs: false,
+        groups: &[],
         ticks: TICKS,
     };
 
@@ -137,6 +172,8 @@ impl Theme {
             weight(self.erase) => id.prop_map(Op::Erase),
             weight(self.clear) => Just(Op::Clear),
             weight(self.reloads > 0) => (0..reloads).prop_map(Op::Reload),
+            2 * weight(!self.groups.is_empty()) => (0..KEYS.len(), any::<bool>(), any::<bool>())
+                .prop_map(|(key, erase, below)| Op::DeleteGroup { key: key as u8, erase, below }),
         ]
     }
 
@@ -152,6 +189,15 @@ impl Theme {
         } else {
             Just(None).boxed()
         };
+        let group = if self.groups.is_empty() {
+            Just(None).boxed()
+        } else {
+            let replaces = select(&[Replaces::Everything, Replaces::SameFamilies][..]);
+            let delta = proptest::bool::weighted(if self.deltas { 0.15 } else { 0.0 });
+            let group = (select(self.groups), replaces, delta);
+            let group = group.prop_map(|(key, replaces, delta)| GroupOp { key, replaces, delta });
+            proptest::option::weighted(0.8, group).boxed()
+        };
         let sometimes = |on: bool| proptest::bool::weighted(if on { 0.15 } else { 0.0 });
         (
             select(self.ids),
@@ -160,16 +206,11 @@ impl Theme {
             sometimes(self.finals),
             sometimes(self.strict),
             ttl,
+            group,
             proptest::collection::vec(self.item(), 1..4),
         )
-            .prop_map(|(id, beside, order, is_final, strict, ttl_ms, items)| PushOp {
-                id,
-                beside,
-                order,
-                is_final,
-                strict,
-                ttl_ms,
-                items,
+            .prop_map(|(id, beside, order, is_final, strict, ttl_ms, group, items)| {
+                PushOp { id, beside, order, is_final, strict, ttl_ms, group, items }
             })
     }
 
@@ -205,6 +246,8 @@ pub(crate) struct World {
     unit: f64,
     /// Families have units, each id's own.
     units: bool,
+    /// The wall clock: each push to a group is a second.
+    seconds: u32,
 }
 
 impl World {
@@ -218,6 +261,7 @@ impl World {
             is_final: op.is_final,
             strict: op.strict,
             ttl_ms: op.ttl_ms,
+            group: op.group.map(|group| self.group(group)),
             families: Vec::new(),
         };
         let beside = op.beside.filter(|_| push.sequence.is_none() && !op.is_final);
@@ -226,7 +270,12 @@ impl World {
                 Some(beside) if index % 2 == 1 => beside,
                 _ => op.id,
             };
-            let family = self.family(id, item);
+            let family = match op.group {
+                None => self.family(id, IDS[usize::from(id)], item),
+                // Beside the group's own samples those of a process that names itself.
+                Some(group) if id == op.id => self.family(16 + group.key, "", item),
+                Some(group) => self.family(32 + 4 * group.key + id, IDS[usize::from(id)], item),
+            };
             let same = |f: &PushedFamily| {
                 f.name == family.name
                     && f.metric_type == family.metric_type
@@ -272,7 +321,19 @@ impl World {
         Some((format!("e{epoch}"), *n, acked))
     }
 
-    fn family(&mut self, id: u8, item: &ItemOp) -> PushedFamily {
+    fn group(&mut self, group: GroupOp) -> PushedGroup {
+        self.seconds += 1;
+        PushedGroup {
+            key: key(group.key),
+            replaces: if group.delta { Replaces::Nothing } else { group.replaces },
+            delta: group.delta,
+            at: f64::from(self.seconds),
+            failed: false,
+        }
+    }
+
+    /// `who` keeps count of it, `id` is what the samples say.
+    fn family(&mut self, who: u8, id: &str, item: &ItemOp) -> PushedFamily {
         let (name, metric_type) = match item.family {
             0 => ("c_total", MetricType::Counter),
             1 => ("g", MetricType::Gauge),
@@ -292,20 +353,20 @@ impl World {
             _ => ("process_start_time_seconds", MetricType::Gauge),
         };
         let units = item.family == 0 && self.units;
-        let unit = if units { ["bytes", "seconds", "", "bytes"][usize::from(id)] } else { "" };
+        let unit = if units { ["bytes", "seconds", "", "bytes"][usize::from(who) % 4] } else { "" };
         let counts = matches!(metric_type, MetricType::Counter | MetricType::Histogram);
         let delta = item.delta && item.family != 11;
         let summary = metric_type == MetricType::Summary;
         let mut family = PushedFamily {
             name: name.to_owned(),
             metric_type,
-            help: if id == 1 { format!("Help of {name}.") } else { String::new() },
+            help: if who == 1 { format!("Help of {name}.") } else { String::new() },
             unit: unit.to_owned(),
             delta,
             samples: Vec::new(),
         };
         let composite = metric_type.is_composite();
-        let key = (id, item.family, item.labels);
+        let key = (who, item.family, item.labels);
         let values = self.step(key, item, counts || summary || delta, composite, delta);
         let labels = labels(id, item);
         match metric_type {
@@ -358,11 +419,11 @@ impl World {
     }
 }
 
-fn labels(id: u8, item: &ItemOp) -> Vec<(String, String)> {
+fn labels(id: &str, item: &ItemOp) -> Vec<(String, String)> {
     let mut labels = Vec::new();
     let pair = |n: &str, v: &str| (n.to_owned(), v.to_owned());
-    if !IDS[usize::from(id)].is_empty() {
-        labels.push(pair("_id", IDS[usize::from(id)]));
+    if !id.is_empty() {
+        labels.push(pair("_id", id));
     }
     if item.family != 11 {
         match item.labels {

@@ -197,6 +197,45 @@ fn nothing_new_beyond_the_limit_of_instances() {
 }
 
 #[test]
+fn groups_replace_merge_and_leave() {
+    check(
+        "proptest-regressions/groups_replace_merge_and_leave.txt",
+        Theme {
+            groups: &[0, 1, 2, 3, 4, 5, 6],
+            ids: &[0, 1],
+            ttls: true,
+            several_ids: true,
+            ..Theme::PLAIN
+        },
+        &[settings()],
+    );
+}
+
+#[test]
+fn groups_of_every_type_in_conflict_and_company() {
+    check(
+        "proptest-regressions/groups_of_every_type_in_conflict_and_company.txt",
+        Theme {
+            families: &[0, 1, 4, 5, 6, 7, 8, 9, 9, 10],
+            groups: &[0, 1, 2, 3, 3, 4, 5, 6, 6, 7],
+            functions: &[0, 0, 0, 1, 3, 12],
+            ids: &[0, 1, 3],
+            ttls: true,
+            deltas: true,
+            several_ids: true,
+            odd: true,
+            erase: true,
+            clear: true,
+            strict: true,
+            reloads: 4,
+            variants: 3,
+            ..Theme::PLAIN
+        },
+        &grouped_settings(),
+    );
+}
+
+#[test]
 fn everything_at_once() {
     let orders = &[Order::None, Order::Next, Order::Next, Order::Repeated, Order::NewEpoch];
     let functions = &[0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 10];
@@ -219,9 +258,23 @@ fn everything_at_once() {
         // A body of several ids gives a family one unit: writers would change theirs.
         units: false,
         pairs: true,
+        groups: &[],
         ticks: history::TICKS,
     };
     check("proptest-regressions/everything_at_once.txt", theme, &ruled_settings());
+}
+
+/// With labels that make a group an instance, and rules that merge groups with others.
+fn grouped_settings() -> Vec<Settings> {
+    let drop_labels = ["instance", "job", "l", "pod"].map(str::to_owned).to_vec();
+    let rules = vec![Rule { drop_labels, ..named("?") }];
+    let instance_labels = vec!["pod".to_owned()];
+    vec![
+        settings(),
+        Settings { rules: rules.clone(), ..settings() },
+        Settings { instance_labels: instance_labels.clone(), ..settings() },
+        Settings { instance_labels, rules, ..settings() },
+    ]
 }
 
 /// What a reload chooses from.

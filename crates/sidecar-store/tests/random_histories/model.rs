@@ -4,11 +4,13 @@
 mod apply;
 mod exact;
 mod expose;
+mod groups;
 mod stage;
 mod upkeep;
 
 pub(crate) use exact::Exact;
 pub(crate) use expose::{Exposed, ExposedFamily};
+pub(crate) use groups::{Key, is_identified};
 pub(crate) use stage::Item;
 
 use sidecar_model::{Aggregation, MetricType};
@@ -88,6 +90,10 @@ pub(crate) struct Writer {
     pub(crate) fall_explained: bool,
     pub(crate) swaps: u32,
     pub(crate) shared: bool,
+    /// Of a group.
+    pub(crate) key: Option<Key>,
+    /// When its last push was taken, and the last that was not.
+    pub(crate) times: (f64, f64),
 }
 
 /// An id whose values are in the departed totals.
@@ -250,7 +256,7 @@ impl Model {
         writer.swaps = 0;
         writer.series.retain(|(name, _), _| types.get(name).is_some_and(|t| t.is_cumulative()));
         writer.wishes.clear();
-        if id == ANONYMOUS {
+        if !is_identified(id) {
             self.writers.remove(id);
         }
         self.mark_unheld();

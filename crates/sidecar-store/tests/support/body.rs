@@ -3,7 +3,7 @@
 
 use sidecar_formats::ingest_json;
 use sidecar_model::{Aggregation, FamilyHeader, MetricType, SampleParts, Sink, Temporality, Tick};
-use sidecar_store::{Outcome, PushMeta, Sequence, Store};
+use sidecar_store::{GroupKey, Outcome, PushMeta, PushTimes, Replaces, Sequence, Store};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -15,7 +15,21 @@ pub(crate) struct Push {
     pub(crate) is_final: bool,
     pub(crate) strict: bool,
     pub(crate) ttl_ms: Option<u64>,
+    pub(crate) group: Option<PushedGroup>,
     pub(crate) families: Vec<PushedFamily>,
+}
+
+/// The path, method and time of a push in the manner of the Pushgateway.
+#[derive(Clone, Debug)]
+pub(crate) struct PushedGroup {
+    /// Sorted by name.
+    pub(crate) key: Vec<(String, String)>,
+    pub(crate) replaces: Replaces,
+    /// All of the body is deltas.
+    pub(crate) delta: bool,
+    pub(crate) at: f64,
+    /// Only the time of a push that was refused.
+    pub(crate) failed: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -50,12 +64,21 @@ impl Push {
             n: *n,
             acked: *acked,
         });
+        let group = self.group.as_ref();
+        let key = group.map(|group| GroupKey::new(group.key.iter().cloned()));
+        let times = |group: &PushedGroup| match group.failed {
+            false => PushTimes::Done(group.at),
+            true => PushTimes::Failed(group.at),
+        };
         let meta = PushMeta {
+            group: key.as_ref(),
+            replaces: group.map_or(Replaces::Nothing, |group| group.replaces),
+            times: group.filter(|group| !group.delta).map(times),
+            temporality: group.filter(|group| group.delta).map(|_| Temporality::Delta),
             sequence,
             is_final: self.is_final,
             strict: self.strict,
             ttl: self.ttl_ms.map(Duration::from_millis),
-            ..PushMeta::default()
         };
         match way {
             Way::Remembered => {

@@ -1,5 +1,6 @@
 //! A push: sequence, check, enter, restart, write.
 
+use super::groups::{is_identified, is_plain};
 use super::stage::Staged;
 use super::{
     ANONYMOUS, Answer, Contribution, Exact, Family, Item, Model, Part, Parts, Past, SeriesKey,
@@ -11,7 +12,7 @@ use sidecar_store::UnknownPast;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Names that families of the same push own.
-type Declared = BTreeMap<String, (String, MetricType)>;
+pub(super) type Declared = BTreeMap<String, (String, MetricType)>;
 
 /// How an instance comes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +30,7 @@ impl Model {
             answer.late = true;
             return Ok(answer);
         }
-        let writers = writers_of(&staged);
+        let writers = self.writers_of(push, &staged);
         if push.strict || self.settings.strict {
             let mut declared = Declared::new();
             for writer in &writers {
@@ -39,6 +40,9 @@ impl Model {
                 answer.withheld = true;
                 return Ok(answer);
             }
+        }
+        if push.group.is_some() && self.takes_nothing(&writers, &staged, &mut answer) {
+            return Ok(answer);
         }
         self.number += 1;
         let mut declared = Declared::new();
@@ -53,7 +57,10 @@ impl Model {
                 accepted.iter().flat_map(|f| &f.items).map(|i| i.samples).sum::<u64>();
             self.open_families(&accepted, writer.is_none());
             match writer {
-                Some(id) => self.push_of(id, push, &accepted),
+                Some(id) => {
+                    self.push_of(id, push, &accepted);
+                    self.replace(id, push, &accepted);
+                }
                 None => self.accumulate(push, &accepted),
             }
             self.mark_unheld();
@@ -75,7 +82,7 @@ impl Model {
 
     /// A final push is the last one.
     fn finish(&mut self, push: &Push, writer: Option<&str>) {
-        if let Some(id) = writer.filter(|id| *id != ANONYMOUS && push.is_final) {
+        if let Some(id) = writer.filter(|id| is_identified(id) && push.is_final) {
             self.leave(id);
             if push.sequence.is_some() {
                 self.fold(id);
@@ -95,7 +102,7 @@ impl Model {
     // ---- check
 
     /// The part of the push that is one writer's, without what is refused.
-    fn accepted(
+    pub(super) fn accepted(
         &self,
         writer: &Option<String>,
         staged: &[Staged],
@@ -116,16 +123,18 @@ impl Model {
             accepted.iter().filter(known).map(|f| f.name.clone()).collect();
         accepted.retain_mut(|family| {
             let conflict = self.conflict(writer.as_deref(), family, &written, declared);
-            match conflict.or_else(|| family.check_values()) {
+            let conflict = conflict.or_else(|| family.check_values());
+            match conflict.or_else(|| self.duplicate(writer.as_deref(), family)) {
                 Some(code) => answer.refuse(&family.name, code),
                 None => return true,
             }
             false
         });
         let id = writer.as_deref().unwrap_or(ANONYMOUS);
-        let live = self.writers.values().filter(|w| w.state == State::Live).count();
+        let live = self.writers.iter().filter(|(id, w)| w.state == State::Live && !is_plain(id));
+        let live = live.count();
         let known = self.writers.contains_key(id);
-        if id != ANONYMOUS && !known && live >= self.settings.limits.instances {
+        if is_identified(id) && !known && live >= self.settings.limits.instances {
             for family in accepted.drain(..) {
                 answer.refuse(&family.name, "instance_limit");
             }
@@ -234,7 +243,7 @@ impl Model {
     fn push_of(&mut self, id: &str, push: &Push, accepted: &[Staged]) {
         let entry = self.entry(id, push);
         let mut writer = self.enter(id, entry);
-        let identified = id != ANONYMOUS;
+        let identified = is_identified(id);
         let mine: Vec<(&str, &Item)> =
             accepted.iter().flat_map(|f| f.items.iter().map(|i| (f.name.as_str(), i))).collect();
         let types = self.types();
@@ -288,7 +297,7 @@ impl Model {
         let taken: BTreeSet<u32> = self
             .writers
             .iter()
-            .filter(|(id, w)| w.state == State::Live && *id != ANONYMOUS)
+            .filter(|(id, w)| w.state == State::Live && is_identified(id))
             .map(|(_, w)| w.slot)
             .collect();
         let free = (0..).find(|slot| !taken.contains(slot)).unwrap_or_default();
@@ -311,6 +320,8 @@ impl Model {
             fall_explained: false,
             swaps: 0,
             shared: false,
+            key: None,
+            times: (0.0, 0.0),
         });
         if entry == Entry::Returns {
             writer.slot = free;
@@ -624,20 +635,6 @@ fn first_id(staged: &[Staged]) -> Option<String> {
     let of_deltas = staged.iter().find_map(|family| family.delta_of.clone());
     let mut items = staged.iter().flat_map(|family| &family.items);
     items.find_map(|item| item.writer.clone()).or(of_deltas)
-}
-
-/// Writers in order of appearance, deltas last.
-fn writers_of(staged: &[Staged]) -> Vec<Option<String>> {
-    let mut writers: Vec<Option<String>> = Vec::new();
-    let mut deltas = false;
-    for item in staged.iter().flat_map(|f| &f.items) {
-        deltas |= item.writer.is_none();
-        if item.writer.is_some() && !writers.contains(&item.writer) {
-            writers.push(item.writer.clone());
-        }
-    }
-    writers.extend(deltas.then_some(None));
-    writers
 }
 
 fn sample_names(name: &str, metric_type: MetricType) -> BTreeSet<String> {

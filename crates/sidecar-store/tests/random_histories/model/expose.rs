@@ -1,8 +1,8 @@
 //! What the model shows: merged series by family, every value computed from the contributions.
 
 use super::{
-    ANONYMOUS, Bound, Contribution, Exact, Family, Labels, Model, Part, Parts, Shares, State, add,
-    exactly,
+    Bound, Contribution, Exact, Family, Labels, Model, Part, Parts, Shares, State, add, exactly,
+    is_identified,
 };
 use sidecar_model::{Aggregation, LabelSet, MetricType};
 use sidecar_store::{Departed, Rule, Settings};
@@ -100,7 +100,7 @@ impl Model {
         for (id, writer) in &self.writers {
             let from = match writer.state {
                 State::Departed { .. } => From::Departed,
-                State::Live if id == ANONYMOUS => From::Anonymous { arrival: writer.arrival },
+                State::Live if !is_identified(id) => From::Anonymous { arrival: writer.arrival },
                 State::Live => From::Live { slot: writer.slot, arrival: writer.arrival },
             };
             for ((family, labels), contribution) in &writer.series {
@@ -142,11 +142,19 @@ impl Model {
         rules.find_map(|rule| rule.departed) == Some(Departed::Drop)
     }
 
-    /// The anonymous contributions of a merged series in company run at their maximum.
+    /// Contributions without an id in company run at their maximum.
     pub(crate) fn keep_company(&mut self) {
+        let shown_as_they_come: Vec<String> =
+            self.writers.keys().filter(|id| !is_identified(id)).cloned().collect();
+        for id in shown_as_they_come {
+            self.keep_company_of(&id);
+        }
+    }
+
+    fn keep_company_of(&mut self, id: &str) {
         let mut held: Vec<(String, Labels)> = Vec::new();
-        let Some(anonymous) = self.writers.get(ANONYMOUS) else { return };
-        for (name, labels) in anonymous.series.keys() {
+        let Some(own) = self.writers.get(id) else { return };
+        for (name, labels) in own.series.keys() {
             let Some(family) = self.families.get(name) else { continue };
             let target = merged_labels(&self.settings, name, labels);
             let is_target = |labels: &Labels| {
@@ -155,7 +163,7 @@ impl Model {
             };
             let company = family.departed.keys().any(&is_target)
                 || self.writers.iter().any(|(id, writer)| {
-                    id != ANONYMOUS
+                    is_identified(id)
                         && writer.series.keys().any(|(n, labels)| n == name && is_target(labels))
                 });
             if company
@@ -165,8 +173,8 @@ impl Model {
                 held.push((name.clone(), labels.clone()));
             }
         }
-        let Some(anonymous) = self.writers.get_mut(ANONYMOUS) else { return };
-        for (key, contribution) in &mut anonymous.series {
+        let Some(own) = self.writers.get_mut(id) else { return };
+        for (key, contribution) in &mut own.series {
             if held.contains(key) {
                 let mut most = contribution.values.clone();
                 if let Some(before) = &contribution.held {

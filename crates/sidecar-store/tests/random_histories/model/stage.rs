@@ -1,8 +1,10 @@
 //! A push taken apart: which writer says what of which series of which family.
 
-use super::{ANONYMOUS, Answer, Bound, Labels, Model, Part, Parts};
+use super::groups::attribute;
+use super::{Answer, Bound, Labels, Model, Part, Parts};
 use crate::body::{Push, PushedFamily, PushedSample};
 use sidecar_model::{Aggregation, MetricType, Role, base_name, role_of};
+use sidecar_store::Settings;
 use std::collections::BTreeMap;
 
 /// A family of the push.
@@ -42,15 +44,16 @@ impl Model {
             for sample in &family.samples {
                 let base = base_name(metric_type, &family.name);
                 if let Some(role) = role_of(metric_type, base, &sample.name) {
-                    staged[at].take(sample, role, family.delta)?;
+                    staged[at].take(&self.settings, push, sample, role, family.delta)?;
                 } else {
                     let metric_type = self.effective_type(&sample.name, MetricType::Unknown);
                     let nameless = PushedFamily::default();
                     let at = open(&mut staged, &nameless, &sample.name, metric_type);
-                    staged[at].take(sample, Role::Value, family.delta)?;
+                    staged[at].take(&self.settings, push, sample, Role::Value, family.delta)?;
                 }
             }
         }
+        self.stage_times(push, &mut staged);
         Ok(staged)
     }
 
@@ -87,13 +90,22 @@ fn open(staged: &mut Vec<Staged>, family: &PushedFamily, name: &str, t: MetricTy
 }
 
 impl Staged {
-    fn take(&mut self, sample: &PushedSample, role: Role, delta: bool) -> Result<(), String> {
+    fn take(
+        &mut self,
+        settings: &Settings,
+        push: &Push,
+        sample: &PushedSample,
+        role: Role,
+        delta: bool,
+    ) -> Result<(), String> {
+        let group = push.group.as_ref();
+        let delta = delta || group.is_some_and(|group| group.delta);
         if delta && !sample.value.is_finite() {
             return Err("bad_value".to_owned());
         }
         let mut labels: Labels =
             sample.labels.iter().filter(|(_, value)| !value.is_empty()).cloned().collect();
-        let id = labels.remove("_id").unwrap_or_else(|| ANONYMOUS.to_owned());
+        let id = attribute(settings, group, &mut labels, delta);
         let wish = match labels.remove("_aggregate") {
             Some(text) => Some(text.parse::<Aggregation>().map_err(|_| "bad_aggregation")?),
             None => None,

@@ -1,6 +1,7 @@
 //! What time alone does.
 
 use super::expose::{merged_labels, millis};
+use super::groups::{is_identified, is_plain};
 use super::{ANONYMOUS, Labels, Model, State, Writer};
 use sidecar_store::Settings;
 use std::collections::BTreeSet;
@@ -33,7 +34,7 @@ impl Model {
             writer.series.retain(|(name, _), contribution| {
                 let in_company = contribution.held.is_some();
                 let cumulative = types.get(name).is_some_and(|t| t.is_cumulative());
-                let stays = cumulative && (id != ANONYMOUS || in_company);
+                let stays = is_plain(id) || (cumulative && (is_identified(id) || in_company));
                 let decay = contribution
                     .ttl
                     .or_else(|| ruled_decay(&settings, name).map(millis))
@@ -69,12 +70,13 @@ impl Model {
     fn decay_instances(&mut self) {
         let live = self.writers.iter().filter(|(_, w)| w.state == State::Live);
         let silent: Vec<String> = live
-            .filter(|(id, w)| *id != ANONYMOUS && self.now - w.heard >= self.decay_of(w))
+            .filter(|(id, w)| is_identified(id) && self.now - w.heard >= self.decay_of(w))
             .map(|(id, _)| id.clone())
             .collect();
         for id in silent {
             self.leave(&id);
         }
+        self.expire_groups();
     }
 
     fn decay_of(&self, writer: &Writer) -> u64 {
@@ -102,14 +104,16 @@ impl Model {
     /// When somebody live wrote each series. What deltas have added up to knows no silence.
     pub(super) fn note_writes(&mut self) {
         self.forget_writes_of_nobody();
-        for writer in self.writers.values() {
+        for (id, writer) in &self.writers {
             if writer.state != State::Live {
                 continue;
             }
             for ((name, labels), contribution) in &writer.series {
                 let Some(family) = self.families.get_mut(name) else { continue };
                 let written = family.written.entry(labels.clone()).or_default();
-                *written = contribution.written.max(*written);
+                // A plain group knows no silence.
+                let latest = if is_plain(id) { self.now } else { contribution.written };
+                *written = latest.max(*written);
             }
         }
         for family in self.families.values_mut() {
