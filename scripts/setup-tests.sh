@@ -8,7 +8,7 @@ cache="$PWD/.cache"
 stamps="$cache/stamps"
 # The two parsers that a Monasca agent may read the page with: an old one, and the newest.
 parsers=(0.20.0 0.26.0)
-declare -A package_of=([cc]=build-essential [buildah]=buildah [curl]=curl)
+declare -A package_of=([cc]=build-essential [buildah]=buildah [curl]=curl [openssl]=openssl)
 apt_updated=no
 failed=no
 
@@ -140,7 +140,7 @@ need node "install Node 16 or later"
 need npm "it comes with Node"
 python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install python3-venv
 has_python_headers || apt_install python3-dev
-for tool in cc buildah curl; do
+for tool in cc buildah curl openssl; do
     command -v "$tool" >/dev/null || apt_install "${package_of[$tool]}"
 done
 # Go's client of Prometheus as Debian has it, and the compiler for the program that pushes with it.

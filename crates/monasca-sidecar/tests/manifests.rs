@@ -21,6 +21,7 @@ const NATIVE_SIDECAR: &str = "kubernetes/native-sidecar.yaml";
 const TWO_CONTAINERS: &str = "kubernetes/two-containers.yaml";
 const SIDECAR: &str = "monasca-sidecar";
 const PORT: i32 = 4888;
+const PUSH_PORT: i32 = 4889;
 const USER: i64 = 65532;
 
 // ---- Every key is known -------------------------------------------------------------------------
@@ -189,7 +190,7 @@ fn the_grace_period_outlasts_the_shutdown_delay() {
 fn the_application_pushes_to_the_sidecar_over_loopback() {
     for (manifest, template) in pods() {
         let url = environment(&app(&template), "MONASCA_SIDECAR_URL");
-        assert_eq!(url, format!("http://127.0.0.1:{PORT}"), "{manifest}");
+        assert_eq!(url, format!("http://127.0.0.1:{PUSH_PORT}"), "{manifest}");
         // A Service called monasca-sidecar would set MONASCA_SIDECAR_PORT and others in every
         // container, where variables of that prefix are configuration.
         assert_eq!(spec(&template).enable_service_links, Some(false), "{manifest}");
@@ -215,6 +216,18 @@ fn the_mounted_configuration_is_one_that_the_daemon_accepts() {
     assert!(accepted, "{said}");
     let (accepted, said) = daemon_check(&file.replace("decay:", "decoy:"));
     assert!(!accepted && said.contains("decoy"), "a misspelt key is explained: {said}");
+}
+
+#[test]
+fn pushes_come_over_loopback_scrapes_to_the_pod_and_nobody_administers() {
+    let (_, file) = config_file();
+    let file: Value = serde_saphyr::from_str(&file).unwrap();
+    let expected = serde_json::json!([
+        {"address": format!("127.0.0.1:{PUSH_PORT}"), "rights": ["push"]},
+        {"address": format!(":{PORT}"), "rights": ["scrape"]},
+    ]);
+    assert_eq!(file["listeners"], expected);
+    assert_eq!(file["strict_access"], true);
 }
 
 // ---- The image ----------------------------------------------------------------------------------

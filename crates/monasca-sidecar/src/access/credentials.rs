@@ -165,3 +165,51 @@ fn read(file: &NamedFile) -> Result<Vec<u8>, ConfigError> {
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Credentials, Verified, digest};
+    use crate::access::password::Hash;
+    use crate::config::{Right, Rights};
+    use ring::hmac;
+    use std::sync::Arc;
+
+    fn of(names: &[&str]) -> Credentials {
+        let user = |name: &&str| {
+            let hash = bcrypt::hash(name, 4).unwrap();
+            ((*name).to_owned(), Arc::new(Hash::parse(&hash).unwrap()), Rights::ALL)
+        };
+        let key = hmac::Key::new(hmac::HMAC_SHA256, b"a key of the test");
+        let push = Rights::NONE.with(Right::Push);
+        Credentials {
+            users: names.iter().map(user).collect(),
+            tokens: vec![(digest(&key, b"token"), push)],
+            certificates: Vec::new(),
+            verified: Verified::default(),
+            key,
+        }
+    }
+
+    #[test]
+    fn who_is_not_known_has_a_hash_to_be_verified_but_no_rights() {
+        let credentials = of(&["alice", "bob"]);
+        let (_, rights) = credentials.user(b"alice").unwrap();
+        assert_eq!(rights, Some(Rights::ALL));
+        let (first, rights) = credentials.user(b"carol").unwrap();
+        assert_eq!(rights, None);
+        let (again, _) = credentials.user(b"carol").unwrap();
+        assert!(Arc::ptr_eq(&first, &again), "the same each time");
+        // Even a password that fits the borrowed hash gives nothing.
+        assert!(first.verify(b"alice") || first.verify(b"bob"));
+        assert!(of(&[]).user(b"carol").is_none());
+    }
+
+    #[test]
+    fn a_token_is_whole_or_nothing() {
+        let credentials = of(&[]);
+        assert_eq!(credentials.of_token(b"token").unwrap().to_string(), "push");
+        for wrong in [&b""[..], b"toke", b"token2", b"Token"] {
+            assert_eq!(credentials.of_token(wrong), None);
+        }
+    }
+}
