@@ -8,8 +8,9 @@ mod dispatch;
 mod reload;
 mod web;
 
+use crate::admission::Admission;
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, Listener, Rights};
+use crate::config::{self, Config, ConfigError, Listener, Rights};
 use crate::expose::Expose;
 use crate::http::body::BodyMemory;
 use crate::ingest::Ingest;
@@ -186,15 +187,20 @@ fn build(config: Config, prepared: Prepared) -> Result<Built, StartError> {
     let telemetry = Arc::new(Telemetry::default());
     log::count_panics(Arc::clone(&telemetry));
     let store = Arc::new(Store::new(config.store.clone(), clock.now()));
-    let limits = Arc::new(ArcSwap::from_pointee(config.http));
+    let admission =
+        Admission::new(Arc::clone(&store), Arc::clone(&clock), &config.budgets, &config.push);
+    let admission = Arc::new(admission);
+    let limits = Arc::new(ArcSwap::from_pointee(admission.bounded(config.http)));
+    let shown = Arc::new(ArcSwap::from_pointee(config::limits(&config)));
     let push = Arc::new(ArcSwap::from_pointee(config.push.clone()));
     let memory = Arc::new(BodyMemory::default());
-    let upkeep =
-        Upkeep::start(Arc::clone(&store), Arc::clone(&clock)).map_err(start("upkeep thread"))?;
+    let upkeep = Upkeep::start(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&admission))
+        .map_err(start("upkeep thread"))?;
     let expose = Expose::start(
         Arc::clone(&store),
         Arc::clone(&clock),
         Arc::clone(&telemetry),
+        Arc::clone(&admission),
         config.warmup,
     )
     .map_err(start("scrape thread"))?;
@@ -203,6 +209,8 @@ fn build(config: Config, prepared: Prepared) -> Result<Built, StartError> {
         clock: Arc::clone(&clock),
         telemetry: Arc::clone(&telemetry),
         memory: Arc::clone(&memory),
+        admission: Arc::clone(&admission),
+        limits: Arc::clone(&shown),
         ready: AtomicBool::new(false),
     };
     let ingest = Ingest {
@@ -211,11 +219,13 @@ fn build(config: Config, prepared: Prepared) -> Result<Built, StartError> {
         telemetry: Arc::clone(&telemetry),
         limits: Arc::clone(&limits),
         memory,
+        admission: Arc::clone(&admission),
         push: Arc::clone(&push),
     };
     let hall = Hall::new(Arc::clone(&clock), Arc::clone(&limits), Arc::clone(&telemetry));
     let web = Arc::new(Web::new(Arc::clone(&clock), &config, prepared));
-    let live = Live { store, clock, limits, push, web: Arc::clone(&web) };
+    let web_live = Arc::clone(&web);
+    let live = Live { store, clock, limits, push, web: web_live, shown, admission };
     let reload = Reload::new(config, live, Arc::clone(&telemetry));
     let dispatch = Dispatch::new(ingest, expose, status, reload, Arc::clone(&web), telemetry);
     Ok(Built { hall: Arc::new(hall), dispatch, web, upkeep })

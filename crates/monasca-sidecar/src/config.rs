@@ -61,6 +61,7 @@ pub(crate) struct Config {
     pub(crate) drain_timeout: Duration,
     pub(crate) http: HttpLimits,
     pub(crate) push: PushSettings,
+    pub(crate) budgets: Budgets,
     pub(crate) store: sidecar_store::Settings,
     /// What a reload reads again.
     pub(crate) file: Option<PathBuf>,
@@ -96,6 +97,40 @@ pub(crate) struct JobSettings {
     pub(crate) temporality: Option<Temporality>,
     /// What names the instance in their groups, besides `_id` and the labels of all jobs.
     pub(crate) instance_labels: Vec<String>,
+    pub(crate) max_series: Option<usize>,
+    pub(crate) max_instances: Option<usize>,
+    pub(crate) max_samples_per_second: Option<usize>,
+}
+
+impl JobSettings {
+    pub(crate) fn of(job: Glob) -> JobSettings {
+        JobSettings {
+            job,
+            ttl: None,
+            temporality: None,
+            instance_labels: Vec::new(),
+            max_series: None,
+            max_instances: None,
+            max_samples_per_second: None,
+        }
+    }
+}
+
+/// What all clients together may take.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Budgets {
+    pub(crate) samples_per_second: Option<usize>,
+    pub(crate) memory: MaxMemory,
+}
+
+/// How large the process may grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum MaxMemory {
+    /// Within the limit of its control group, if that has one.
+    #[default]
+    Auto,
+    Unlimited,
+    Bytes(usize),
 }
 
 impl PushSettings {
@@ -151,6 +186,7 @@ impl Default for Config {
             drain_timeout: Duration::from_secs(10),
             http: HttpLimits::default(),
             push: PushSettings::default(),
+            budgets: Budgets::default(),
             store: sidecar_store::Settings::default(),
             file: None,
             overrides: Vec::new(),
@@ -258,6 +294,14 @@ pub(crate) fn from_args(
         cli::Asked::Check(path) => Command::Check(path),
         cli::Asked::Print(text) => Command::Print(text),
     })
+}
+
+/// Every limit by its key; `None`: there is none.
+pub(crate) type ShownLimits = Vec<(&'static str, Option<f64>)>;
+
+pub(crate) fn limits(config: &Config) -> ShownLimits {
+    let limits = keys::KEYS.iter().filter(|key| key.name.starts_with("limits."));
+    limits.map(|key| (key.name, key.number(config))).collect()
 }
 
 /// The process's environment, for [`from_args`].

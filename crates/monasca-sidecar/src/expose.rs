@@ -6,6 +6,7 @@ mod encoders;
 mod making;
 mod worker;
 
+use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::http::answer::{Body, Piece, page, with_header};
 use crate::http::negotiate::{Accepted, compression, format};
@@ -41,9 +42,10 @@ impl Expose {
         store: Arc<Store>,
         clock: Arc<Clock>,
         telemetry: Arc<Telemetry>,
+        admission: Arc<Admission>,
         warmup: Duration,
     ) -> io::Result<Expose> {
-        let worker = Worker::start(store, Arc::clone(&clock), Arc::clone(&telemetry))?;
+        let worker = Worker::start(store, Arc::clone(&clock), Arc::clone(&telemetry), admission)?;
         let warm_at = clock.elapsed().saturating_add(warmup);
         Ok(Expose { worker, clock, telemetry, warm_at, answered: watch::Sender::new(0) })
     }

@@ -10,6 +10,7 @@ mod key;
 mod marks;
 mod order;
 
+use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::config::{HttpLimits, PushSettings};
 use crate::http::body::{self, BodyMemory, Received};
@@ -22,8 +23,8 @@ use key::Key;
 use marks::Marks;
 use order::Order;
 use sidecar_formats::DecodeError;
-use sidecar_model::Tick;
-use sidecar_store::{Outcome, Store};
+use sidecar_model::{ProblemKind, Tick};
+use sidecar_store::{Outcome, PushMeta, Room, Store};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -39,6 +40,7 @@ pub(crate) struct Ingest {
     pub telemetry: Arc<Telemetry>,
     pub limits: Arc<ArcSwap<HttpLimits>>,
     pub memory: Arc<BodyMemory>,
+    pub admission: Arc<Admission>,
     pub push: Arc<ArcSwap<PushSettings>>,
 }
 
@@ -113,18 +115,28 @@ impl Ingest {
     /// An idempotency key is held while the body is applied and freed on every way out but one.
     fn apply(&self, body: &[u8], order: &Order) -> Result<Outcome, Problem> {
         let now = self.clock.now();
+        let ticket = self.admission.memory.ticket();
+        let room = ticket.as_ref().map(|ticket| ticket as &dyn Room);
         let key = match &order.marks.key {
             None => None,
-            Some(key) => match Key::begin(&self.store, key, body, now)? {
+            Some(key) => match Key::begin(&self.store, key, body, now, room)? {
                 key::Begun::Before(outcome) => return settled(outcome),
                 key::Begun::Now(key) => Some(key),
             },
         };
-        let meta = order.meta(self.clock.unix_seconds());
-        let outcome = self
-            .store
-            .push(&meta, now, |stager| order.format.decode(body, order.timestamps, stager))
-            .map_err(decode_problem)?;
+        let meta = PushMeta { room, ..order.meta(self.clock.unix_seconds()) };
+        let mut is_charged = false;
+        let outcome = self.store.push(&meta, now, |stager| {
+            order.format.decode(body, order.timestamps, stager).map_err(decode_problem)?;
+            if let Some(ticket) = &ticket {
+                ticket.settle(stager.new_bytes());
+            }
+            // What is decoded again came once.
+            if !std::mem::replace(&mut is_charged, true) {
+                self.admission.charge(stager)?;
+            }
+            Ok::<(), Problem>(())
+        })?;
         if outcome.is_refusal() && order.has_times() {
             self.note_failure(order, now);
         }
@@ -167,6 +179,9 @@ fn settled(outcome: Outcome) -> Result<Outcome, Problem> {
 }
 
 fn decode_problem(error: DecodeError) -> Problem {
+    if error.code == ProblemKind::OutOfMemory.code() {
+        return Problem::MemoryLimit;
+    }
     Problem::Decode { code: error.code, at: error.at, message: error.message }
 }
 

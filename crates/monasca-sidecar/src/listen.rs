@@ -25,6 +25,7 @@ use socket::{Acceptor, Socket};
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -100,7 +101,11 @@ impl Hall {
                 accepted = acceptor.accept() => accepted,
             };
             match accepted {
-                Ok(stream) => self.admit(stream, &door),
+                Ok(stream) => {
+                    // A bug with one connection is that connection's alone.
+                    let admit = AssertUnwindSafe(|| self.admit(stream, &door));
+                    catch_unwind(admit).unwrap_or_default();
+                }
                 Err(error) if is_of_the_peer(&error) => {}
                 Err(error) => {
                     if self.telemetry.connections.accept_failed() {
@@ -120,7 +125,8 @@ impl Hall {
                 () = tokio::time::sleep(guard::period(&limits)) => {}
                 () = self.tracker.wait() => return,
             }
-            let expired = self.guard.look(&limits);
+            let look = AssertUnwindSafe(|| self.guard.look(&limits));
+            let expired = catch_unwind(look).unwrap_or_default();
             self.telemetry.connections.expired.add(expired);
         }
     }

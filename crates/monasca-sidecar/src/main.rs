@@ -1,6 +1,7 @@
 //! From arguments to exit code: 0, 64 usage or configuration, 69 cannot bind, 70 a bug.
 
 mod access;
+mod admission;
 mod app;
 mod clock;
 mod config;

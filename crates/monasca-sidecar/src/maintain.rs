@@ -3,6 +3,7 @@
 //! A thread, since a departure waits for a running collect and must not hold up pushes meanwhile.
 //! What decays is the store's affair; this only ticks.
 
+use crate::admission::Admission;
 use crate::clock::Clock;
 use sidecar_store::Store;
 use std::io;
@@ -23,11 +24,15 @@ pub(crate) struct Upkeep {
 }
 
 impl Upkeep {
-    pub(crate) fn start(store: Arc<Store>, clock: Arc<Clock>) -> io::Result<Upkeep> {
+    pub(crate) fn start(
+        store: Arc<Store>,
+        clock: Arc<Clock>,
+        admission: Arc<Admission>,
+    ) -> io::Result<Upkeep> {
         let (stop, stopped) = sync_channel(1);
         let run = move || {
             while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
-                tick(&store, &clock);
+                tick(&store, &clock, &admission);
             }
         };
         let thread = Builder::new().name("upkeep".to_owned()).stack_size(STACK_BYTES).spawn(run)?;
@@ -43,11 +48,15 @@ impl Upkeep {
 }
 
 /// One period. A panic has been logged and counted; the next period tries again.
-fn tick(store: &Store, clock: &Clock) {
+fn tick(store: &Store, clock: &Clock, admission: &Admission) {
     let now = clock.advance();
     let all = || {
         while store.upkeep(now) {
             std::thread::yield_now();
+        }
+        if admission.memory.look() {
+            let gone = store.relieve(now);
+            tracing::debug!(gone, "memory is short: merged series went");
         }
     };
     catch_unwind(AssertUnwindSafe(all)).unwrap_or_default();

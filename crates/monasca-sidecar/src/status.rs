@@ -1,14 +1,18 @@
 //! What the daemon says of itself: probes, own metrics, and the state as JSON.
 
 mod groups;
+mod limits;
 mod selector;
 mod views;
 
+use crate::admission::Admission;
 use crate::clock::Clock;
+use crate::config::ShownLimits;
 use crate::http::answer::{Body, PLAIN, page};
 use crate::http::body::BodyMemory;
 use crate::http::{Answer, Problem, problem, query, router};
 use crate::telemetry::{self, Telemetry};
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use sidecar_model::Exposition;
 use sidecar_store::{Selector, Store};
@@ -27,6 +31,9 @@ pub(crate) struct Status {
     pub clock: Arc<Clock>,
     pub telemetry: Arc<Telemetry>,
     pub memory: Arc<BodyMemory>,
+    pub admission: Arc<Admission>,
+    /// Every limit by its key.
+    pub limits: Arc<ArcSwap<ShownLimits>>,
     pub ready: AtomicBool,
 }
 
@@ -47,7 +54,8 @@ impl Status {
         self.aside(|status| {
             let stats = status.store.stats();
             let bodies = status.memory.used_bytes();
-            Ok(telemetry::page(&status.telemetry, &status.clock, &stats, bodies))
+            let memory = status.admission.memory.used();
+            Ok(telemetry::page(&status.telemetry, &status.clock, &stats, bodies, memory))
         })
         .await
     }
@@ -66,6 +74,10 @@ impl Status {
             Ok(problem::state(&instances.iter().map(views::Instance::of).collect::<Vec<_>>()))
         })
         .await
+    }
+
+    pub(crate) async fn limits(self: &Arc<Self>) -> Result<Answer, Problem> {
+        self.aside(|status| Ok(problem::state(&limits::Report::of(status)))).await
     }
 
     pub(crate) async fn series(self: &Arc<Self>, query: Option<&str>) -> Result<Answer, Problem> {

@@ -48,7 +48,7 @@ impl ByCode {
     }
 
     /// In the order of their codes.
-    fn sorted(&self) -> Vec<(&'static str, u64)> {
+    pub(crate) fn sorted(&self) -> Vec<(&'static str, u64)> {
         self.0.lock().iter().map(|(code, n)| (*code, *n)).collect()
     }
 }

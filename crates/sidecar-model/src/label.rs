@@ -146,6 +146,11 @@ impl LabelSet {
         has_plain_names(&self.0)
     }
 
+    /// The value of a label in a set's canonical bytes.
+    pub fn value_in<'a>(canonical: &'a [u8], name: &str) -> Option<&'a str> {
+        Labels { rest: canonical }.find(|(n, _)| *n == name).map(|(_, value)| value)
+    }
+
     pub fn get(&self, name: &str) -> Option<&str> {
         self.iter().find(|(n, _)| *n == name).map(|(_, value)| value)
     }

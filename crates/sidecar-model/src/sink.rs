@@ -82,6 +82,8 @@ pub enum ProblemKind {
     BadDelta,
     #[error("Push-Sequence on a body with several ids")]
     SeveralIds,
+    #[error("memory is short: so much that is new is not taken")]
+    OutOfMemory,
 }
 
 impl ProblemKind {
@@ -101,6 +103,7 @@ impl ProblemKind {
             ProblemKind::BadQuantile => "bad_quantile",
             ProblemKind::BadDelta => "bad_value",
             ProblemKind::SeveralIds => "bad_sequence",
+            ProblemKind::OutOfMemory => "memory_limit",
         }
     }
 }

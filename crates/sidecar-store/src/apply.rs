@@ -4,11 +4,13 @@
 
 use crate::catalog::{Catalog, ForgottenId};
 use crate::draft::{Declared, Draft, Drafter, FamilyDraft, family_of_position, holds};
+use crate::faults::{self, Committing, Step};
 use crate::group::GroupState;
 use crate::instance::{
     Body, Held, Instance, Kind, Past, Stamp, State, WriterRole, duration_tenths, keep_last,
     repeated, tenths,
 };
+use crate::maps::Set;
 use crate::outcome::{Outcome, PushMeta, Reason, Refused};
 use crate::place::Writes;
 use crate::settings::{Settings, UnknownPast};
@@ -36,6 +38,8 @@ pub(crate) struct Apply<'a> {
     pub(crate) meta: &'a PushMeta<'a>,
     pub(crate) now: Tick,
     pub(crate) outcome: Outcome,
+    /// The families in the outcome.
+    refused: Set<Box<str>>,
     pub(crate) declared: Declared,
     pub(crate) removed_families: bool,
     /// The push is of another life of its process: what was counted before joins the bases.
@@ -64,6 +68,7 @@ impl<'a> Apply<'a> {
             meta,
             now,
             outcome: Outcome::default(),
+            refused: Set::with_hasher(store.seed().clone()),
             declared: Declared::default(),
             removed_families: false,
             begins_anew: false,
@@ -114,7 +119,7 @@ impl<'a> Apply<'a> {
     fn writers(&self) -> Vec<u32> {
         let mut writers: Vec<u32> =
             (0..u32::try_from(self.stager.writers.len()).unwrap_or(u32::MAX)).collect();
-        if self.stager.parsed.iter().any(|s| s.writer == ACCUMULATOR) {
+        if self.stager.has_parsed_of(ACCUMULATOR) {
             writers.push(ACCUMULATOR);
         }
         writers
@@ -127,11 +132,19 @@ impl<'a> Apply<'a> {
         let limits = &self.settings.limits;
         let full = match instance.role {
             _ if body.state != State::New => None,
+            WriterRole::Identified | WriterRole::Group if self.stager.is_short() => {
+                Some(Reason::MemoryLimit)
+            }
             WriterRole::Identified if self.catalog.live_instances >= limits.instances as u64 => {
                 Some(Reason::InstanceLimit)
             }
             WriterRole::Group if self.catalog.groups >= limits.groups as u64 => {
                 Some(Reason::GroupLimit)
+            }
+            WriterRole::Identified | WriterRole::Group
+                if self.catalog.jobs.is_full(self.stager.job_of(writer), &self.settings) =>
+            {
+                Some(Reason::JobInstanceLimit)
             }
             WriterRole::Identified
             | WriterRole::Group
@@ -172,7 +185,7 @@ impl<'a> Apply<'a> {
 
     pub(crate) fn note(&mut self, refusals: Vec<(String, Reason)>) {
         for (family, reason) in refusals {
-            if !self.outcome.refused.iter().any(|r| r.family == family) {
+            if self.refused.insert(family.as_str().into()) {
                 self.outcome.refused.push(Refused { family, reason });
             }
         }
@@ -238,14 +251,16 @@ impl<'a> Apply<'a> {
     }
 
     fn commit(&mut self, writer: u32, instance: &Arc<Instance>, draft: &Draft, stamp: Stamp) {
-        let mut body = instance.body.lock();
-        let entered = self.enter(instance, &mut body, stamp);
+        faults::reach(Step::Drafted);
+        let mut body = Committing(instance.body.lock());
+        let entered = self.enter(writer, instance, &mut body, stamp);
         self.begins_anew = self.is_new_epoch(&body)
             || body.begins_later(draft, &self.stager)
             || (entered == Entered::Back && body.falls_short(draft, &self.stager));
         let past = self.past(entered, &mut body, draft);
         let families = self.take_families(instance, &mut body, draft);
-        let mut writes = self.place(instance, &mut body, draft, &families);
+        let mut writes = self.place((writer, instance), &mut body, draft, &families);
+        faults::reach(Step::Placed);
         let duplicates = repeated(&writes.scalars, body.positions());
         self.outcome.duplicates += duplicates;
         self.outcome.samples += writes.scalars.len() as u64;
@@ -266,7 +281,7 @@ impl<'a> Apply<'a> {
             begins_anew: self.begins_anew,
         };
         let catalog = &*self.catalog;
-        let by_family = families_baseline(catalog, &body, self.settings.unknown_past, past);
+        let by_family = families_baseline(catalog, &body, &self.settings, past);
         let is_baseline = |at: u32| {
             past == Past::Baseline || by_family.get(at as usize).copied().unwrap_or(false)
         };
@@ -284,6 +299,7 @@ impl<'a> Apply<'a> {
         self.store.counters.shared_ids.add(u64::from(findings.proved_shared));
         self.write_natives(&mut body, writer, draft, instance.role, past);
         self.note_push(&mut body, writer);
+        faults::reach(Step::Written);
         if writer == 0 && instance.role != WriterRole::Accumulator {
             self.remember(&mut body, &writes);
         }
@@ -347,7 +363,13 @@ impl<'a> Apply<'a> {
     }
 
     /// Registers a new instance, brings a departed one back.
-    fn enter(&mut self, instance: &Arc<Instance>, body: &mut Body, stamp: Stamp) -> Entered {
+    fn enter(
+        &mut self,
+        writer: u32,
+        instance: &Arc<Instance>,
+        body: &mut Body,
+        stamp: Stamp,
+    ) -> Entered {
         match body.state {
             State::Live | State::Gone => return Entered::WasHere,
             State::New | State::Departed { .. } => {}
@@ -359,6 +381,10 @@ impl<'a> Apply<'a> {
             return Entered::New(Past::Full);
         }
         body.arrival = stamp.sequence;
+        if instance.role != WriterRole::Anonymous {
+            let job = self.stager.job_of(writer);
+            body.job = Some(self.catalog.jobs.arrive(job, &self.settings));
+        }
         if instance.role == WriterRole::Group {
             self.catalog.groups += 1;
             self.store.register(instance);
@@ -565,13 +591,9 @@ fn counts_nowhere(catalog: &Catalog, body: &Body, at: usize) -> bool {
 }
 
 /// By position: its first value counts for nothing because a rule says so of unknown pasts.
-fn families_baseline(
-    catalog: &Catalog,
-    body: &Body,
-    default: UnknownPast,
-    past: Past,
-) -> Vec<bool> {
-    let by_rule = catalog.families.values().any(|f| f.rules.unknown_past.is_some());
+fn families_baseline(catalog: &Catalog, body: &Body, settings: &Settings, past: Past) -> Vec<bool> {
+    let default = settings.unknown_past;
+    let by_rule = settings.rules.iter().any(|rule| rule.unknown_past.is_some());
     let unset = default == UnknownPast::Full && !by_rule;
     if unset || past != Past::AsSet {
         return Vec::new();

@@ -5,6 +5,7 @@ use crate::bounds::{placed, same_bounds, union};
 use crate::draft::FamilyDraft;
 use crate::family::{Family, FamilyRules, owned_names, type_by_rule};
 use crate::instance::{WriterRole, tenths};
+use crate::jobs::{Jobs, NO_JOB};
 use crate::maps::{Map, Seed};
 use crate::outcome::Reason;
 use crate::settings::Settings;
@@ -29,6 +30,8 @@ pub(crate) struct Series {
     hash: u32,
     /// Contributions, and one for a departed total.
     refs: u32,
+    /// That its label `job` names.
+    pub(crate) job: u32,
     /// A plain group has it: no other one may.
     pub(crate) grouped: bool,
     /// Latest write of a contribution that the retain pass saw, in tenths of a second.
@@ -100,10 +103,15 @@ pub(crate) struct Catalog {
     /// By series of a histogram or summary: the bounds that all who contributed had, from the first one on.
     pub(crate) common_bounds: Map<u32, Arc<[Bound]>>,
     pub(crate) forgotten: Map<Box<str>, ForgottenId>,
-    taken_slots: BTreeSet<u32>,
+    /// Below `next_slot`.
+    free_slots: BTreeSet<u32>,
+    next_slot: u32,
     next_wish: u64,
     /// Positions of all instances together.
     pub(crate) contributions: u64,
+    pub(crate) jobs: Jobs,
+    /// Of all series.
+    pub(crate) label_bytes: u64,
     /// Changes with every change of a family, of its series, or of its function.
     pub(crate) version: u64,
     pub(crate) live_instances: u64,
@@ -128,9 +136,12 @@ impl Catalog {
             folded_natives: Map::with_hasher(seed.clone()),
             common_bounds: Map::with_hasher(seed.clone()),
             forgotten: Map::with_hasher(seed.clone()),
-            taken_slots: BTreeSet::new(),
+            free_slots: BTreeSet::new(),
+            next_slot: 0,
             next_wish: 0,
             contributions: 0,
+            jobs: Jobs::new(seed.clone()),
+            label_bytes: 0,
             version: 1,
             live_instances: 0,
             groups: 0,
@@ -144,20 +155,16 @@ impl Catalog {
 
     /// The lowest slot that nobody has.
     pub(crate) fn take_slot(&mut self) -> u32 {
-        let mut lowest = 0;
-        for taken in &self.taken_slots {
-            if *taken != lowest {
-                break;
-            }
-            lowest += 1;
-        }
-        self.taken_slots.insert(lowest);
-        lowest
+        self.free_slots.pop_first().unwrap_or_else(|| {
+            self.next_slot += 1;
+            self.next_slot - 1
+        })
     }
 
     pub(crate) fn free_slot(&mut self, slot: Option<u32>) {
-        if let Some(slot) = slot {
-            self.taken_slots.remove(&slot);
+        self.free_slots.extend(slot);
+        while self.next_slot > 0 && self.free_slots.remove(&(self.next_slot - 1)) {
+            self.next_slot -= 1;
         }
     }
 
@@ -345,7 +352,9 @@ impl Catalog {
             Found::Nothing => {}
         }
         let labels = LabelSet::from_canonical(canonical);
-        let entry = Series { family, labels, hash, refs: 0, grouped: false, written: 0 };
+        let job = self.jobs.enter(labels.get("job").unwrap_or(""), settings);
+        self.label_bytes += labels.as_bytes().len() as u64;
+        let entry = Series { family, labels, hash, refs: 0, job, grouped: false, written: 0 };
         let id = match self.free_series.pop() {
             Some(id) => {
                 self.series[id as usize] = entry;
@@ -363,6 +372,17 @@ impl Catalog {
         }
         self.merge(id, settings);
         Some(id)
+    }
+
+    /// Somebody has `positions` more of the series.
+    pub(crate) fn count(&mut self, series: u32, positions: u64) {
+        self.contributions += positions;
+        self.jobs.add_series(self.series[series as usize].job, positions);
+    }
+
+    pub(crate) fn count_off(&mut self, series: u32) {
+        self.contributions -= 1;
+        self.jobs.remove_series(self.series[series as usize].job);
     }
 
     pub(crate) fn add_ref(&mut self, series: u32, role: WriterRole) {
@@ -400,7 +420,9 @@ impl Catalog {
             return;
         }
         let (family, hash) = (entry.family, entry.hash);
+        self.label_bytes -= entry.labels.as_bytes().len() as u64;
         entry.labels = LabelSet::empty();
+        self.jobs.leave(std::mem::replace(&mut entry.job, NO_JOB));
         self.common_bounds.remove(&series);
         if let Some(family) = self.families.get_mut(&family)
             && let Ok(found) = family.series.find_entry(spread(hash), |s| *s == series)
@@ -597,6 +619,7 @@ impl Catalog {
 
     /// Applies new rules: families that change type end, all others merge anew.
     pub(crate) fn apply_rules(&mut self, settings: &Settings) {
+        self.jobs.apply_settings(settings);
         self.merged.clear();
         self.free_merged.clear();
         self.merged_of.fill(NOT_MERGED);

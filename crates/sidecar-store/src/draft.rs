@@ -1,7 +1,6 @@
 //! The check before the commit: what a push would write for one writer, and what of it must be
 //! refused. Reads the catalog and the instance, changes neither.
 
-use crate::bounds::same_bounds;
 use crate::catalog::{Catalog, Found};
 use crate::family::{Family, owned_names};
 use crate::gather::{Gathering, PartDraft, PartSource};
@@ -92,6 +91,9 @@ pub(crate) enum FamilyRef {
 /// each other.
 pub(crate) type Declared = Map<Box<str>, (Box<str>, MetricType)>;
 
+/// The drafted family by staged header.
+type OfHeader = Map<u32, usize>;
+
 pub(crate) struct Drafter<'a> {
     pub(crate) stager: &'a Stager<'a>,
     pub(crate) catalog: &'a Catalog,
@@ -108,13 +110,13 @@ pub(crate) struct Drafter<'a> {
 impl Drafter<'_> {
     pub(crate) fn draft(&mut self, body: &mut Body) -> Draft {
         let mut draft = Draft::default();
-        let mut of_header: Vec<Option<usize>> = vec![None; self.stager.headers.len()];
+        let stager = self.stager;
+        let mut of_header = OfHeader::default();
         let mut gathered = Gathering::default();
         // A stray sample comes last: it must not push out the family that it came in.
         for strays in [false, true] {
-            for (at, sample) in self.stager.parsed.iter().enumerate() {
-                let stray = self.stager.headers[sample.header as usize].stray;
-                if sample.writer != self.writer || stray != strays {
+            for (at, sample) in stager.parsed_of(self.writer) {
+                if stager.headers[sample.header as usize].stray != strays {
                     continue;
                 }
                 if let Some(dated) = self.dated_by(&draft, sample) {
@@ -163,11 +165,11 @@ impl Drafter<'_> {
     fn family(
         &mut self,
         draft: &mut Draft,
-        of_header: &mut [Option<usize>],
+        of_header: &mut OfHeader,
         sample: &ParsedSample,
         body: &Body,
     ) -> usize {
-        if let Some(Some(known)) = of_header.get(sample.header as usize) {
+        if let Some(known) = of_header.get(&sample.header) {
             let family = &mut draft.families[*known];
             let other_name = sample.role == Role::Value && family.suffixed != sample.suffixed;
             if other_name && family.metric_type == MetricType::Counter && family.refused.is_none() {
@@ -178,9 +180,7 @@ impl Drafter<'_> {
             return *known;
         }
         let at = self.add_family(draft, sample.header, sample.suffixed_for_family(), body);
-        if let Some(slot) = of_header.get_mut(sample.header as usize) {
-            *slot = Some(at);
-        }
+        of_header.insert(sample.header, at);
         at
     }
 
@@ -276,7 +276,7 @@ impl Drafter<'_> {
                 let same_type = self.catalog.families.get(&id)?.metric_type == facts.metric_type;
                 same_type.then_some(id)
             };
-            let mine = self.stager.parsed.iter().filter(|s| s.writer == self.writer);
+            let mine = self.stager.parsed_of(self.writer).map(|(_, sample)| sample);
             self.known.iter().filter_map(known).chain(mine.filter_map(parsed)).collect()
         });
         families.contains(&family)
@@ -294,8 +294,11 @@ impl Drafter<'_> {
     }
 
     /// Families that the body names without a sample: they are kept alive.
-    fn empty_families(&mut self, draft: &mut Draft, of_header: &[Option<usize>], body: &Body) {
-        let mut used: Vec<bool> = of_header.iter().map(Option::is_some).collect();
+    fn empty_families(&mut self, draft: &mut Draft, of_header: &OfHeader, body: &Body) {
+        let mut used = vec![false; self.stager.headers.len()];
+        for header in of_header.keys() {
+            used[*header as usize] = true;
+        }
         for sample in &self.stager.parsed {
             if let Some(used) = used.get_mut(sample.header as usize) {
                 *used = true;
@@ -452,42 +455,6 @@ impl Drafter<'_> {
         }
         draft.drop_refused(self.catalog, body);
     }
-
-    /// Leaves out new series beyond the limits, a histogram whole.
-    fn limit(&self, draft: &mut Draft, body: &Body) {
-        let limits = &self.settings.limits;
-        let total = usize::try_from(self.catalog.contributions).unwrap_or(usize::MAX);
-        let mut room = limits.series_per_instance.saturating_sub(body.positions());
-        let mut reason = Reason::InstanceSeriesLimit;
-        let left = limits.series.saturating_sub(total);
-        if left < room {
-            (room, reason) = (left, Reason::SeriesLimit);
-        }
-        if room >= draft.scalars.len() + draft.groups.iter().map(|g| g.parts.len()).sum::<usize>() {
-            return;
-        }
-        let Draft { families, scalars, groups, .. } = draft;
-        let mut admit = |family: Option<usize>, needed: usize| {
-            if needed <= room {
-                room -= needed;
-                return true;
-            }
-            if let Some(family) = family.and_then(|at| families.get_mut(at)) {
-                family.limited.get_or_insert(reason.clone());
-            }
-            false
-        };
-        scalars.retain(|s| admit(Some(s.family), usize::from(s.position.is_none())));
-        groups.retain(|g| {
-            let family = match g.family {
-                FamilyRef::Drafted(at) => Some(at),
-                FamilyRef::Known(_) => None,
-            };
-            let same = g.group.and_then(|at| body.groups.get(at as usize));
-            let known = same.is_some_and(|old| same_bounds(&old.bounds, &g.bounds));
-            admit(family, if known { 0 } else { g.parts.len() })
-        });
-    }
 }
 
 pub(crate) fn scalar_kind(metric_type: MetricType) -> Kind {
@@ -516,7 +483,7 @@ impl Draft {
     }
 
     /// Takes out everything of refused families: a family is applied whole or not at all.
-    fn drop_refused(&mut self, catalog: &Catalog, body: &Body) {
+    pub(crate) fn drop_refused(&mut self, catalog: &Catalog, body: &Body) {
         for family in &mut self.families {
             let Some(id) = family.existing else { continue };
             if let Some(reason) = &family.refused {
@@ -587,9 +554,7 @@ impl Draft {
             .collect();
         for (id, reason) in &self.refused_known {
             let Some(family) = catalog.families.get(id) else { continue };
-            if !all.iter().any(|(name, _)| **name == *family.base) {
-                all.push((family.base.to_string(), reason.clone()));
-            }
+            all.push((family.base.to_string(), reason.clone()));
         }
         all.sort_by(|a, b| a.0.cmp(&b.0));
         all.dedup_by(|a, b| a.0 == b.0);

@@ -52,13 +52,14 @@ impl Stager<'_> {
         writes: &Writes,
         sequence: u64,
     ) {
-        for (staged, exemplar) in &self.exemplars {
+        let exemplars = self.exemplars_of(writer);
+        for (staged, exemplar) in exemplars.iter().filter_map(|at| self.exemplars.get(*at as usize))
+        {
             let position = match staged {
-                Staged::Known(at) if writer == 0 => {
-                    self.known.get(*at).map(|(position, _)| *position)
+                Staged::Known(at) => self.known.get(*at).map(|(position, _)| *position),
+                Staged::Parsed(at) => {
+                    writes.placed.get(self.rank(*at)).copied().filter(|p| *p != u32::MAX)
                 }
-                Staged::Known(_) => None,
-                Staged::Parsed(at) => writes.placed.get(*at).copied().filter(|p| *p != u32::MAX),
             };
             if let Some(position) = position {
                 body.note_exemplar(position, sequence, exemplar);

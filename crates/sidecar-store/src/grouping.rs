@@ -54,6 +54,7 @@ pub(crate) struct Grouping {
     pub(crate) is_plain: bool,
     /// The id of who pushes.
     pub(crate) writer: Box<str>,
+    pub(crate) job: Box<str>,
     /// What names an instance besides `_id`.
     pub(crate) instance_labels: Vec<String>,
 }
@@ -74,7 +75,8 @@ impl Grouping {
             .cloned()
             .collect();
         let adds_instance = is_plain && !key.0.iter().any(|(name, _)| name == INSTANCE);
-        Grouping { overlay, adds_instance, is_plain, writer: key.text().into(), instance_labels }
+        let (writer, job) = (key.text().into(), job.into());
+        Grouping { overlay, adds_instance, is_plain, writer, job, instance_labels }
     }
 
     /// Who a sample of the push is of: in a plain group it may name an instance itself.

@@ -6,6 +6,7 @@ use crate::catalog::{Catalog, Folded, NO_FAMILY};
 use crate::family::Family;
 use crate::group::{Group, GroupState};
 use crate::instance::{Body, Instance, Kind, State, WriterRole, from_tenths, tenths};
+use crate::jobs::JobView;
 use crate::store::Store;
 use crate::upkeep::longest_by_rule;
 use crate::view::{ContributionView, FamilyView, InstanceView, Selector, SeriesView, Stats};
@@ -102,6 +103,11 @@ impl Store {
         }
     }
 
+    /// The jobs that somebody names.
+    pub fn jobs(&self) -> Vec<JobView> {
+        self.catalog.read().jobs.view()
+    }
+
     pub fn stats(&self) -> Stats {
         let catalog = self.catalog.read();
         let counters = &self.counters;
@@ -125,6 +131,7 @@ impl Store {
             duplicate_samples: counters.duplicate_samples.get(),
             non_finite_sums: counters.non_finite_sums.get(),
             early_folds: counters.early_folds.get(),
+            relieved: counters.relieved.get(),
         }
     }
 }

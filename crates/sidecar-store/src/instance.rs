@@ -5,6 +5,7 @@
 use crate::exemplars::Dated;
 use crate::group::{self, Group, GroupState};
 use crate::grouping::GroupKey;
+use crate::jobs::InJob;
 use crate::maps::Map;
 use crate::natives::Native;
 use crate::shape::{Shape, StepRef};
@@ -135,6 +136,8 @@ pub(crate) struct Body {
     /// Sequence number of the push that it came with.
     pub(crate) arrival: u64,
     pub(crate) slot: Option<u32>,
+    /// Where it counts while it is live.
+    pub(crate) job: Option<InJob>,
     /// Of the process as it entered; full once it began anew.
     pub(crate) past: Past,
     pub(crate) shape: Arc<Shape>,
@@ -222,6 +225,7 @@ impl Default for Body {
             ended: false,
             arrival: 0,
             slot: None,
+            job: None,
             past: Past::Full,
             shape: Arc::default(),
             values: Vec::new(),

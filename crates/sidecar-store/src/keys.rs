@@ -2,8 +2,12 @@
 
 use crate::maps::{Map, Seed};
 use crate::outcome::{KeyState, Outcome};
+use crate::stager::{Grant, Room};
 use sidecar_model::Tick;
 use std::time::Duration;
+
+/// What a key takes, with the outcome that it remembers.
+const KEY_BYTES: usize = 512;
 
 #[derive(Debug)]
 pub(crate) struct Keys {
@@ -23,7 +27,13 @@ impl Keys {
         Keys { known: Map::with_hasher(seed) }
     }
 
-    pub(crate) fn begin(&mut self, key: &str, body: u64, now: Tick, limit: usize) -> KeyState {
+    pub(crate) fn begin(
+        &mut self,
+        key: &str,
+        body: u64,
+        now: Tick,
+        (limit, room): (usize, Option<&dyn Room>),
+    ) -> KeyState {
         if let Some(known) = self.known.get(key) {
             return match &known.outcome {
                 _ if known.body != body => KeyState::OtherBody,
@@ -33,6 +43,9 @@ impl Keys {
         }
         if self.known.len() >= limit {
             return KeyState::TooMany;
+        }
+        if room.is_some_and(|room| room.hold(KEY_BYTES + key.len()) != Grant::Everything) {
+            return KeyState::OutOfMemory;
         }
         self.known.insert(key.into(), Key { body, since: now, outcome: None });
         KeyState::Fresh

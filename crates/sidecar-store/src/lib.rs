@@ -8,6 +8,7 @@ mod accumulate;
 mod aggregate;
 mod apply;
 mod bounds;
+mod by_writer;
 mod catalog;
 mod collect;
 mod counters;
@@ -16,19 +17,23 @@ mod draft;
 mod exemplars;
 mod facts;
 mod family;
+mod faults;
 mod gather;
 mod group;
 mod group_view;
 mod grouping;
 mod inspect;
 mod instance;
+mod jobs;
 mod keys;
 mod layout;
 mod lifecycle;
+mod limit;
 mod maps;
 mod natives;
 mod outcome;
 mod place;
+mod relief;
 mod reload;
 mod remember;
 mod replace;
@@ -43,11 +48,12 @@ mod window;
 
 pub use group_view::{GroupFamilyView, GroupValue, GroupView};
 pub use grouping::GroupKey;
+pub use jobs::JobView;
 pub use outcome::{KeyState, Outcome, PushMeta, PushTimes, Reason, Refused, Replaces, Sequence};
 pub use settings::{
-    Bounds, Departed, Glob, JobInstances, Limits, Match, Rule, Settings, UnknownPast,
+    Bounds, Departed, Glob, JobSettings, Limits, Match, Rule, Settings, UnknownPast,
 };
-pub use stager::Stager;
+pub use stager::{Grant, Room, Stager};
 pub use store::Store;
 pub use view::{
     ContributionView, FamilyView, InstanceView, Matcher, Observed, Selector, SeriesView, Stats,

@@ -4,7 +4,7 @@
 use crate::bounds::place;
 use crate::catalog::{Catalog, Folded, ForgottenId};
 use crate::group::GroupState;
-use crate::instance::{Body, Instance, Kind, State, WriterRole};
+use crate::instance::{Body, Instance, Kind, State, Target, WriterRole};
 use crate::maps::{Map, Set};
 use crate::store::Store;
 use crate::upkeep::mark_written;
@@ -26,6 +26,7 @@ impl Store {
         release_families(catalog, &mut body, now);
         catalog.free_slot(body.slot.take());
         catalog.live_instances -= 1;
+        catalog.jobs.depart(body.job.take().as_ref());
         self.counters.departures.add(1);
         if identified {
             body.compact(catalog, instance.role, |body, at| !body.is_cumulative_at(at));
@@ -55,6 +56,7 @@ impl Store {
         body.compact(catalog, WriterRole::Group, |_, _| true);
         body.state = State::Gone;
         catalog.groups -= 1;
+        catalog.jobs.depart(body.job.take().as_ref());
         drop(body);
         self.unregister(instance);
     }
@@ -346,10 +348,19 @@ impl Body {
         self.by_target = None;
     }
 
+    /// The series that a position's value counts in, or that of the value which it dates.
+    pub(crate) fn series_of(&self, target: Target) -> u32 {
+        match target.kind() {
+            Kind::Gauge | Kind::Cumulative => target.index(),
+            Kind::Part => self.groups[target.index() as usize].series,
+            Kind::Created => self.series_of(self.targets[target.index() as usize]),
+        }
+    }
+
     fn drop_refs(&self, catalog: &mut Catalog, role: WriterRole, removed: &[bool]) {
         for (at, _) in removed.iter().enumerate().filter(|(_, removed)| **removed) {
-            catalog.contributions -= 1;
             let target = self.targets[at];
+            catalog.count_off(self.series_of(target));
             match target.kind() {
                 Kind::Gauge | Kind::Cumulative => catalog.drop_ref(target.index(), role),
                 Kind::Part => {
@@ -392,8 +403,8 @@ impl Body {
             let index = target.index() as usize;
             *target = match target.kind() {
                 Kind::Gauge | Kind::Cumulative => continue,
-                Kind::Part => crate::instance::Target::new(Kind::Part, new_group[index]),
-                Kind::Created => crate::instance::Target::new(Kind::Created, moved[index]),
+                Kind::Part => Target::new(Kind::Part, new_group[index]),
+                Kind::Created => Target::new(Kind::Created, moved[index]),
             };
         }
         retain(&mut self.targets, removed);

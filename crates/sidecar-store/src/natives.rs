@@ -6,6 +6,7 @@
 use crate::apply::Apply;
 use crate::draft::Draft;
 use crate::instance::{Body, Past, WriterRole};
+use crate::maps::Set;
 use sidecar_model::{NativeHistogram, is_absent};
 
 /// Buckets of one merged histogram; beyond it the resolution is lowered.
@@ -91,12 +92,15 @@ impl Apply<'_> {
         role: WriterRole,
         past: Past,
     ) {
-        let staged = self.stager.natives.iter().filter(|native| native.writer == writer);
-        for native in staged {
+        let staged = self.stager.natives_of(writer);
+        if staged.is_empty() {
+            return;
+        }
+        let refused = draft.families.iter().filter(|family| family.refused.is_some());
+        let refused: Set<&str> = refused.map(|family| &*family.base).collect();
+        for native in staged.iter().filter_map(|at| self.stager.natives.get(*at as usize)) {
             let facts = &self.stager.headers[native.header as usize].facts;
-            let refused =
-                |f: &crate::draft::FamilyDraft| *f.base == *facts.base() && f.refused.is_some();
-            if draft.families.iter().any(refused) {
+            if refused.contains(facts.base()) {
                 continue;
             }
             let labels = self.stager.native_labels(native);

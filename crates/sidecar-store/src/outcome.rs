@@ -1,8 +1,12 @@
 //! What a push says of itself, and what the store answers.
 
 use crate::grouping::GroupKey;
+use crate::stager::Room;
 use sidecar_model::Temporality;
 use std::time::Duration;
+
+/// The one code of everything that is refused for want of memory.
+const MEMORY_LIMIT: &str = sidecar_model::ProblemKind::OutOfMemory.code();
 
 /// What a push says of itself besides its families.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,6 +23,9 @@ pub struct PushMeta<'a> {
     /// Who pushes, and labels for all samples.
     pub group: Option<&'a GroupKey>,
     pub replaces: Replaces,
+    /// Whom to ask for the memory that new things take; without it there is enough. What it answered
+    /// is an input of the push as the body is.
+    pub room: Option<&'a dyn Room>,
     pub times: Option<PushTimes>,
 }
 
@@ -107,6 +114,12 @@ pub enum Reason {
     SeriesLimit,
     #[error("a new instance beyond the limit of instances")]
     InstanceLimit,
+    #[error("new series beyond the limit of series of this job")]
+    JobSeriesLimit,
+    #[error("a new instance beyond the limit of instances of this job")]
+    JobInstanceLimit,
+    #[error("memory is short: nothing new is taken, updates are")]
+    MemoryLimit,
 }
 
 impl Reason {
@@ -124,6 +137,9 @@ impl Reason {
             Reason::InstanceSeriesLimit => "instance_series_limit",
             Reason::SeriesLimit => "series_limit",
             Reason::InstanceLimit => "instance_limit",
+            Reason::JobSeriesLimit => "job_series_limit",
+            Reason::JobInstanceLimit => "job_instance_limit",
+            Reason::MemoryLimit => MEMORY_LIMIT,
             Reason::DuplicateSeries => "duplicate_series",
             Reason::GroupLimit => "group_limit",
         }
@@ -137,6 +153,9 @@ impl Reason {
                 | Reason::SeriesLimit
                 | Reason::InstanceLimit
                 | Reason::GroupLimit
+                | Reason::JobSeriesLimit
+                | Reason::JobInstanceLimit
+                | Reason::MemoryLimit
         )
     }
 }
@@ -153,4 +172,6 @@ pub enum KeyState {
     OtherBody,
     /// No room for another key.
     TooMany,
+    /// No memory for another key.
+    OutOfMemory,
 }

@@ -22,7 +22,7 @@ pub(crate) struct Writes {
     pub(crate) groups: Vec<GroupWrite>,
     /// What deltas do with what is there, by position, where they say so.
     pub(crate) clearings: Map<u32, Clearing>,
-    /// Position by parsed sample; `u32::MAX`: none.
+    /// Position by rank among the writer's parsed samples; `u32::MAX`: none.
     pub(crate) placed: Vec<u32>,
     /// Positions from here on are new with this push.
     pub(crate) first_new: u32,
@@ -34,7 +34,7 @@ impl Apply<'_> {
     /// Finds or makes a position for everything that is to be written.
     pub(crate) fn place(
         &mut self,
-        instance: &Instance,
+        (writer, instance): (u32, &Instance),
         body: &mut Body,
         draft: &Draft,
         families: &[Option<u32>],
@@ -43,7 +43,7 @@ impl Apply<'_> {
             scalars: draft.known.clone(),
             groups: Vec::new(),
             clearings: Map::default(),
-            placed: vec![u32::MAX; self.stager.parsed.len()],
+            placed: vec![u32::MAX; self.stager.count_parsed_of(writer)],
             first_new: u32::try_from(body.positions()).unwrap_or(u32::MAX),
             ignored: 0,
         };
@@ -74,7 +74,7 @@ impl Apply<'_> {
             {
                 body.start_time = Some(position);
             }
-            writes.placed[scalar.parsed] = position;
+            writes.placed[self.stager.rank(scalar.parsed)] = position;
             writes.scalars.push((position, value));
             // The last one counts, of what it does as of its value.
             if clearing != Clearing::ByType || !writes.clearings.is_empty() {
@@ -122,7 +122,7 @@ impl Apply<'_> {
             return Some(known);
         }
         let position = body.add_position(target);
-        self.catalog.contributions += 1;
+        self.catalog.count(series, 1);
         self.catalog.add_ref(series, role);
         Some(position)
     }
@@ -149,7 +149,7 @@ impl Apply<'_> {
         let entry = &mut body.groups[group as usize];
         entry.pushed_parts = draft.pushed_parts;
         for (parsed, part) in &draft.parsed {
-            writes.placed[*parsed] = entry.first + part;
+            writes.placed[self.stager.rank(*parsed)] = entry.first + part;
         }
         if let FamilyRef::Drafted(family) = draft.family
             && let (Some(id), Some(labels_of)) =
@@ -223,7 +223,7 @@ impl Apply<'_> {
         for _ in 0..len {
             body.add_position(Target::new(Kind::Part, index));
         }
-        self.catalog.contributions += len as u64;
+        self.catalog.count(series, len as u64);
         self.catalog.add_ref(series, role);
         body.groups.push(Group {
             series,
@@ -270,16 +270,16 @@ impl Apply<'_> {
                 body.group_of.get(&series).map(|group| body.groups[*group as usize].first)
             })
         });
-        let Some(dated) = dated else {
+        let (Some(series), Some(dated)) = (series, dated) else {
             writes.ignored += 1;
             return;
         };
         let target = Target::new(Kind::Created, dated);
         let position = body.find(target).unwrap_or_else(|| {
-            self.catalog.contributions += 1;
+            self.catalog.count(series, 1);
             body.add_position(target)
         });
-        writes.placed[parsed] = position;
+        writes.placed[self.stager.rank(parsed)] = position;
         writes.scalars.push((position, value));
     }
 }

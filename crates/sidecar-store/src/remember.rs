@@ -30,7 +30,8 @@ impl Apply<'_> {
         let known = |(sample, position): (&ParsedSample, &u32)| {
             sample.raw_len > 0 && *position < writes.first_new
         };
-        let missed = self.stager.parsed.iter().zip(&writes.placed).any(known);
+        let own = self.stager.parsed_of(0).map(|(_, sample)| sample);
+        let missed = own.zip(&writes.placed).any(known);
         if missed && !shape.is_dense() {
             shape.make_dense();
         }
@@ -38,8 +39,11 @@ impl Apply<'_> {
         let mut headers: Map<u32, u16> = Map::default();
         let mut steps = vec![u32::MAX; self.stager.parsed.len()];
         for (at, sample) in self.stager.parsed.iter().enumerate() {
-            let position = writes.placed[at];
-            if sample.raw_len == 0 || sample.writer != 0 || position == u32::MAX {
+            if sample.raw_len == 0 || sample.writer != 0 {
+                continue;
+            }
+            let position = writes.placed[self.stager.rank(at)];
+            if position == u32::MAX {
                 continue;
             }
             let header = *headers

@@ -14,8 +14,9 @@ pub struct Settings {
     pub retain: Duration,
     /// Labels besides `_id` that name the instance.
     pub instance_labels: Vec<String>,
-    /// More of them for the groups of some jobs; of several that match the first counts.
-    pub jobs: Vec<JobInstances>,
+    /// What some jobs have of their own; of several that match, for each setting the first that has
+    /// it counts.
+    pub jobs: Vec<JobSettings>,
     /// The label that `all` shows the slot under.
     pub worker_label: String,
     /// Refuse a whole push when one of its families is refused.
@@ -45,17 +46,22 @@ impl Default for Settings {
 impl Settings {
     /// What else, besides `_id`, names the instance in the groups of this job.
     pub(crate) fn instance_labels_of(&self, job: &str) -> Vec<String> {
-        let own = self.jobs.iter().find(|of| of.job.matches(job));
-        let own = own.map_or(&[][..], |of| &of.instance_labels);
+        let naming = |of: &&JobSettings| !of.instance_labels.is_empty() && of.job.matches(job);
+        let own = self.jobs.iter().find(naming).map_or(&[][..], |of| &of.instance_labels);
         self.instance_labels.iter().chain(own).cloned().collect()
     }
 }
 
-/// Labels that name the instance in the groups of some jobs.
+/// What jobs whose name matches have of their own, each by itself.
 #[derive(Clone, Debug)]
-pub struct JobInstances {
+pub struct JobSettings {
     pub job: Glob,
+    /// What else names the instance in their groups.
     pub instance_labels: Vec<String>,
+    /// Contributions to series with this label `job`.
+    pub max_series: Option<usize>,
+    /// Live instances and plain groups.
+    pub max_instances: Option<usize>,
 }
 
 /// What an unknown instance's first totals count for when its push does not say.

@@ -4,6 +4,8 @@
 mod clearing;
 mod group;
 mod labels;
+mod room;
+mod shares;
 
 use crate::exemplars::{Staged, exemplar_of};
 use crate::facts::{Facts, effective_type};
@@ -20,10 +22,14 @@ pub(crate) use clearing::{CLEARMODE, Clearing};
 pub(crate) use group::is_push_time;
 use labels::wish;
 pub(crate) use labels::writer_id;
+use room::Held;
+pub use room::{Grant, Room};
+use shares::Shares;
 use sidecar_model::{
     Aggregation, Exemplar, ExemplarParts, FamilyHeader, Mark, NativeHistogram, Problem,
     ProblemKind, Role, SampleParts, Sink, Temporality, role_of,
 };
+use std::cell::OnceCell;
 use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
@@ -40,6 +46,8 @@ pub struct Stager<'s> {
     has_sequence: bool,
     pub(crate) grouping: Option<Grouping>,
     times: Option<PushTimes>,
+    room: Option<&'s dyn Room>,
+    held: Held,
     /// The open family is one whose values are the store's own: its samples are left out.
     ignores: bool,
     /// Nothing is looked up in the shape memory: all of the body is parsed.
@@ -67,6 +75,8 @@ pub struct Stager<'s> {
     taken: Option<Staged>,
     pub(crate) exemplars: Vec<(Staged, Arc<Exemplar>)>,
     pub(crate) natives: Vec<StagedNative>,
+    /// Of `parsed`, `natives` and `exemplars`, when the body is decoded.
+    shares: OnceCell<Shares>,
     /// Where the order of the body is not the one remembered.
     pub(crate) links: Vec<(StepRef, StepRef)>,
 }
@@ -128,7 +138,7 @@ impl ParsedSample {
 }
 
 impl<'s> Stager<'s> {
-    pub(crate) fn new(store: &'s Store, meta: &PushMeta<'_>, forgetful: bool) -> Stager<'s> {
+    pub(crate) fn new(store: &'s Store, meta: &PushMeta<'s>, forgetful: bool) -> Stager<'s> {
         let settings = store.settings();
         let grouping = meta.group.map(|key| Grouping::new(key, &settings));
         let mut stager = Stager {
@@ -138,6 +148,8 @@ impl<'s> Stager<'s> {
             has_sequence: meta.sequence.is_some(),
             grouping,
             times: meta.times,
+            room: meta.room,
+            held: Held::default(),
             ignores: false,
             forgetful: forgetful || meta.temporality == Some(Temporality::Delta),
             writers: Vec::new(),
@@ -156,6 +168,7 @@ impl<'s> Stager<'s> {
             taken: None,
             exemplars: Vec::new(),
             natives: Vec::new(),
+            shares: OnceCell::new(),
             links: Vec::new(),
         };
         stager.begin_group();
@@ -331,6 +344,7 @@ impl<'s> Stager<'s> {
             self.header = known;
             return Ok(());
         }
+        self.hold_header(header)?;
         let by_rule = type_by_rule(&self.settings, &header.name);
         let metric_type = effective_type(header.metric_type, &header.name, by_rule);
         if let Some(wish) = header.aggregation
@@ -369,6 +383,7 @@ impl<'s> Stager<'s> {
         sample: &mut SampleParts<'_>,
         value: f64,
     ) -> Result<(), Problem> {
+        self.hold_memory()?;
         let Some(staged) = self.headers.get(header as usize) else { return Ok(()) };
         let facts = &*staged.facts;
         let name: &str = sample.name.as_deref().unwrap_or(&facts.name);

@@ -6,6 +6,7 @@ use crate::catalog::Catalog;
 use crate::collect::Collector;
 use crate::counters::Counters;
 use crate::facts::Facts;
+use crate::faults::{self, Step};
 use crate::grouping::{GroupKey, Grouping};
 use crate::instance::{Instance, Stamp, State, WriterRole, duration_tenths, from_tenths, tenths};
 use crate::keys::Keys;
@@ -13,7 +14,7 @@ use crate::maps::{Map, Seed, Set};
 use crate::outcome::{KeyState, Outcome, PushMeta, Replaces};
 use crate::settings::Settings;
 use crate::shape::StepRef;
-use crate::stager::Stager;
+use crate::stager::{Room, Stager};
 use crate::upkeep::Round;
 use parking_lot::{Mutex, RwLock};
 use sidecar_model::Tick;
@@ -83,6 +84,7 @@ impl Store {
             // Its names and labels fit every limit but one that refuses everything.
             stager.add_push_times().unwrap_or_default();
             decodes += 1;
+            faults::reach(Step::Decoded);
             if let Commit::Done(outcome) = self.commit(stager, meta, now) {
                 return Ok(outcome);
             }
@@ -234,9 +236,9 @@ impl Store {
     // ---- idempotency
 
     /// `key`: scope and key; `body`: a hash of the body.
-    pub fn begin_key(&self, key: &str, body: u64, now: Tick) -> KeyState {
+    pub fn begin_key(&self, key: &str, body: u64, now: Tick, room: Option<&dyn Room>) -> KeyState {
         let limit = self.settings().limits.idempotency_keys;
-        self.keys.lock().begin(key, body, now, limit)
+        self.keys.lock().begin(key, body, now, (limit, room))
     }
 
     pub fn finish_key(&self, key: &str, outcome: &Outcome, now: Tick) {

@@ -6,6 +6,7 @@ use crate::instance::{
     Body, Instance, Kind, State, WriterRole, duration_tenths, from_tenths, tenths,
 };
 use crate::lifecycle::release_families;
+use crate::relief::drop_series;
 use crate::settings::Settings;
 use crate::store::Store;
 use crate::window::reach;
@@ -351,27 +352,5 @@ fn drop_unwritten(
             entry.family != NO_FAMILY && entry.written > 0 && !is_fresh(series)
         })
         .collect();
-    if !stale.contains(&true) {
-        return;
-    }
-    let is_stale = |series: u32| stale.get(series as usize).copied().unwrap_or(false);
-    let folded: Vec<u32> = catalog.folded.keys().copied().filter(|s| is_stale(*s)).collect();
-    for series in folded {
-        catalog.remove_folded(series);
-    }
-    for instance in instances {
-        let identified = instance.role == WriterRole::Identified;
-        let mut body = instance.body.lock();
-        body.compact(catalog, instance.role, |body, at| {
-            let target = body.targets[at];
-            match target.kind() {
-                Kind::Gauge | Kind::Cumulative => is_stale(target.index()),
-                Kind::Part => is_stale(body.groups[target.index() as usize].series),
-                Kind::Created => false,
-            }
-        });
-        if !identified {
-            release_unused(catalog, &mut body, now, &[]);
-        }
-    }
+    drop_series(instances, catalog, &stale, now);
 }

@@ -6,7 +6,7 @@ use sidecar_formats::prom_text::{self, TextEncoder};
 use sidecar_formats::{DecodeError, Timestamps, ingest_json};
 use sidecar_model::{Aggregation, Temporality, Tick};
 use sidecar_store::{
-    Glob, GroupKey, GroupValue, JobInstances, Limits, Matcher, Outcome, PushMeta, PushTimes,
+    Glob, GroupKey, GroupValue, JobSettings, Limits, Matcher, Outcome, PushMeta, PushTimes,
     Replaces, Rule, Selector, Settings, Store, Value,
 };
 use std::time::Duration;
@@ -339,9 +339,11 @@ fn instance_labels_make_groups_instances() {
 
 #[test]
 fn a_job_may_have_instance_labels_of_its_own() {
-    let of = |job: &str, label: &str| JobInstances {
+    let of = |job: &str, label: &str| JobSettings {
         job: Glob::new(job),
         instance_labels: vec![label.to_owned()],
+        max_series: None,
+        max_instances: None,
     };
     let settings =
         Settings { jobs: vec![of("web*", "pod"), of("*", "run")], ..Settings::default() };

@@ -16,9 +16,12 @@ use crate::telemetry::Telemetry;
 use hyper::body::Incoming;
 use hyper::header::X_CONTENT_TYPE_OPTIONS;
 use hyper::{Method, Request};
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
 
 #[derive(Clone, Debug)]
 pub(super) struct Dispatch(Arc<Rooms>);
@@ -84,8 +87,14 @@ impl Handler for Dispatch {
     ) -> impl Future<Output = Answer> + Send + 'static {
         let rooms = Arc::clone(&self.0);
         async move {
-            let answer = rooms.answer(request, &progress, &entry).await;
-            rooms.web.dress(answer)
+            let mut answering = pin!(rooms.answer(request, &progress, &entry));
+            // A bug in one request is that request's alone, not its connection's.
+            let answered = poll_fn(|context| {
+                let poll = AssertUnwindSafe(|| answering.as_mut().poll(context));
+                catch_unwind(poll)
+                    .unwrap_or_else(|_| Poll::Ready(rooms.refused(&Problem::Internal)))
+            });
+            rooms.web.dress(answered.await)
         }
     }
 }
@@ -116,11 +125,13 @@ impl Rooms {
         match answered {
             Ok(answer) if is_page => with_header(answer, X_CONTENT_TYPE_OPTIONS, "nosniff"),
             Ok(answer) => asker.told(answer),
-            Err(problem) => {
-                self.telemetry.refusals.add(problem.code(), 1);
-                asker.told(problem.answer())
-            }
+            Err(problem) => asker.told(self.refused(&problem)),
         }
+    }
+
+    fn refused(&self, problem: &Problem) -> Answer {
+        self.telemetry.refusals.add(problem.code(), 1);
+        problem.answer()
     }
 
     /// A browser asks without credentials.
@@ -178,6 +189,7 @@ impl Rooms {
             Route::Families => self.status.families().await,
             Route::Instances => self.status.instances().await,
             Route::Series => self.status.series(request.uri().query()).await,
+            Route::Limits => self.status.limits().await,
             Route::Healthy => Ok(self.status.healthy()),
             Route::Ready => Ok(self.status.ready()),
             Route::OwnMetrics => {

@@ -1,8 +1,9 @@
 //! Reads the configuration again and hands it on. A bad one changes nothing.
 
 use super::web::{Web, prepare};
+use crate::admission::Admission;
 use crate::clock::Clock;
-use crate::config::{self, Config, HttpLimits, PushSettings};
+use crate::config::{self, Config, HttpLimits, PushSettings, ShownLimits};
 use crate::http::{Answer, Problem, problem};
 use crate::telemetry::Telemetry;
 use arc_swap::ArcSwap;
@@ -31,6 +32,9 @@ pub(super) struct Live {
     pub(super) limits: Arc<ArcSwap<HttpLimits>>,
     pub(super) push: Arc<ArcSwap<PushSettings>>,
     pub(super) web: Arc<Web>,
+    /// Every limit as it is shown.
+    pub(super) shown: Arc<ArcSwap<ShownLimits>>,
+    pub(super) admission: Arc<Admission>,
 }
 
 #[derive(Serialize)]
@@ -95,7 +99,9 @@ impl Reload {
         };
         let live = &self.live;
         live.store.reload(config.store.clone(), live.clock.now());
-        live.limits.store(Arc::new(config.http));
+        live.admission.set(&config.budgets, &config.push);
+        live.limits.store(Arc::new(live.admission.bounded(config.http)));
+        live.shown.store(Arc::new(config::limits(&config)));
         live.push.store(Arc::new(config.push.clone()));
         *current = config;
         self.telemetry.reloads.add("ok", 1);

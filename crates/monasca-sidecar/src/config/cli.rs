@@ -115,6 +115,7 @@ fn command() -> clap::Command {
 fn flag(key: &'static Key, defaults: &Config) -> Arg {
     let arg = Arg::new(key.name)
         .long(key.flag)
+        .visible_aliases(key.other_flag)
         .value_name(key.placeholder())
         .allow_hyphen_values(true)
         .help(help(key, defaults))

@@ -80,6 +80,10 @@ jobs:
     temporality: delta
   - match: \"web_*\"
     instance_labels: [pod]
+  - match: \"*\"
+    max_series: 200_000
+    max_instances: 2_000
+    max_samples_per_second: 500_000
 ";
 
 const LISTENERS: &str = "\

@@ -3,7 +3,7 @@
 
 use super::keys::Key;
 use super::listener::{Address, address};
-use super::{Config, LogFormat, PushStatus, duration};
+use super::{Config, LogFormat, MaxMemory, PushStatus, duration};
 use sidecar_formats::Timestamps;
 use sidecar_model::Temporality;
 use sidecar_store::UnknownPast;
@@ -31,6 +31,9 @@ pub(super) enum Field {
     PushStatus,
     Temporality,
     Timestamps,
+    /// Of samples, or none.
+    Rate,
+    Memory,
     Switch(fn(&mut Config) -> &mut bool),
     Duration(fn(&mut Config) -> &mut Duration, Zero),
     Bytes(fn(&mut Config) -> &mut usize, RangeInclusive<usize>),
@@ -77,7 +80,8 @@ impl Key {
             Field::Switch(_) => "BOOL",
             Field::Duration(..) => "DURATION",
             Field::Bytes(..) => "SIZE",
-            Field::Count(..) => "NUMBER",
+            Field::Count(..) | Field::Rate => "NUMBER",
+            Field::Memory => "SIZE",
         }
     }
 
@@ -95,6 +99,8 @@ impl Key {
             | Field::PushStatus
             | Field::Temporality
             | Field::Timestamps
+            | Field::Rate
+            | Field::Memory
             | Field::Switch(_)
             | Field::Duration(..)
             | Field::Bytes(..)
@@ -119,6 +125,8 @@ impl Key {
             Field::PushStatus => config.push.status = push_status(text)?,
             Field::Temporality => config.push.temporality = temporality(text)?,
             Field::Timestamps => config.push.timestamps = timestamps(text)?,
+            Field::Rate => config.budgets.samples_per_second = rate(text)?,
+            Field::Memory => config.budgets.memory = max_memory(text)?,
             Field::Switch(of) => *of(config) = switch(text)?,
             Field::Duration(of, zero) => *of(config) = time(text, *zero)?,
             Field::Bytes(of, allowed) => *of(config) = within(size(text)?, allowed, "bytes")?,
@@ -160,12 +168,66 @@ impl Key {
                 Timestamps::Drop => "drop".to_owned(),
                 Timestamps::Reject => "reject".to_owned(),
             },
+            Field::Rate => {
+                config.budgets.samples_per_second.map_or("none".to_owned(), |rate| rate.to_string())
+            }
+            Field::Memory => match config.budgets.memory {
+                MaxMemory::Auto => "auto".to_owned(),
+                MaxMemory::Unlimited => "none".to_owned(),
+                MaxMemory::Bytes(bytes) => size_text(bytes),
+            },
             Field::Switch(of) => of(config).to_string(),
             Field::Duration(of, _) => duration::render(*of(config)),
             Field::Bytes(of, _) => size_text(*of(config)),
             Field::Count(of, _) => of(config).to_string(),
         }]
     }
+}
+
+impl Key {
+    /// A limit as a number, durations in seconds; `None`: there is no limit, or it is no number.
+    #[expect(clippy::cast_precision_loss, reason = "limits stay below 2^53")]
+    pub(super) fn number(&self, config: &Config) -> Option<f64> {
+        let config = &mut config.clone();
+        match &self.field {
+            Field::Duration(of, _) => Some(of(config).as_secs_f64()),
+            Field::Bytes(of, _) | Field::Count(of, _) => Some(*of(config) as f64),
+            Field::Rate => config.budgets.samples_per_second.map(|rate| rate as f64),
+            Field::Listen
+            | Field::InstanceLabels
+            | Field::LogFormat
+            | Field::LogLevel
+            | Field::WorkerLabel
+            | Field::UnknownPast
+            | Field::PushStatus
+            | Field::Temporality
+            | Field::Timestamps
+            | Field::Memory
+            | Field::WebFile
+            | Field::Origins
+            | Field::Switch(_) => None,
+        }
+    }
+}
+
+/// The least memory with which anything can be done.
+const LEAST_MEMORY_BYTES: usize = 16 << 20;
+
+fn rate(text: &str) -> Result<Option<usize>, String> {
+    if text == "none" { Ok(None) } else { count(text).map(Some) }
+}
+
+fn max_memory(text: &str) -> Result<MaxMemory, String> {
+    match text {
+        "auto" => Ok(MaxMemory::Auto),
+        "none" => Ok(MaxMemory::Unlimited),
+        _ => within(size(text)?, &(LEAST_MEMORY_BYTES..=usize::MAX), "bytes").map(MaxMemory::Bytes),
+    }
+}
+
+/// A number from 1.
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    within(number(text)?, &(1..=MAX_COUNT), "")
 }
 
 /// A duration in the key's bounds.

@@ -5,9 +5,17 @@ use super::field::{self, Zero};
 use super::file::{Content, Node};
 use super::resolve::Problems;
 use super::rules::{glob, labels};
-use sidecar_store::{Glob, JobInstances};
+use sidecar_store::Glob;
 
-const KEYS: [&str; 4] = ["match", "ttl", "temporality", "instance_labels"];
+const KEYS: [&str; 7] = [
+    "match",
+    "ttl",
+    "temporality",
+    "instance_labels",
+    "max_series",
+    "max_instances",
+    "max_samples_per_second",
+];
 
 /// Reads the list; entries with errors are left out.
 pub(super) fn read(node: &Node, problems: &mut Problems) -> Vec<JobSettings> {
@@ -15,24 +23,20 @@ pub(super) fn read(node: &Node, problems: &mut Problems) -> Vec<JobSettings> {
     nodes.iter().enumerate().map(|(at, node)| job(node, &format!("jobs[{at}]"), problems)).collect()
 }
 
-/// What names instances in the groups of these jobs.
-pub(super) fn instances(jobs: &[JobSettings]) -> Vec<JobInstances> {
-    let naming = jobs.iter().filter(|job| !job.instance_labels.is_empty());
-    naming
-        .map(|JobSettings { job, instance_labels, .. }| JobInstances {
-            job: job.clone(),
-            instance_labels: instance_labels.clone(),
+/// What of it the store needs to know.
+pub(super) fn of_store(jobs: &[JobSettings]) -> Vec<sidecar_store::JobSettings> {
+    jobs.iter()
+        .map(|of| sidecar_store::JobSettings {
+            job: of.job.clone(),
+            instance_labels: of.instance_labels.clone(),
+            max_series: of.max_series,
+            max_instances: of.max_instances,
         })
         .collect()
 }
 
 fn job(node: &Node, path: &str, problems: &mut Problems) -> JobSettings {
-    let mut job = JobSettings {
-        job: Glob::new(""),
-        ttl: None,
-        temporality: None,
-        instance_labels: Vec::new(),
-    };
+    let mut job = JobSettings::of(Glob::new(""));
     let entries = problems.entries(node, path);
     for entry in &entries {
         let key = format!("{path}.{}", entry.name);
@@ -48,6 +52,11 @@ fn job(node: &Node, path: &str, problems: &mut Problems) -> JobSettings {
         let read = match entry.name.as_str() {
             "match" => glob(text).map(|glob| job.job = glob),
             "ttl" => field::time(text, Zero::Allowed).map(|ttl| job.ttl = Some(ttl)),
+            "max_series" => field::count(text).map(|most| job.max_series = Some(most)),
+            "max_instances" => field::count(text).map(|most| job.max_instances = Some(most)),
+            "max_samples_per_second" => {
+                field::count(text).map(|most| job.max_samples_per_second = Some(most))
+            }
             _ => field::temporality(text).map(|found| job.temporality = Some(found)),
         };
         if let Err(message) = read {
@@ -58,7 +67,10 @@ fn job(node: &Node, path: &str, problems: &mut Problems) -> JobSettings {
     if is_map && !entries.iter().any(|entry| entry.name == "match") {
         problems.at(node.place, path, "has no match: a glob for the job's name");
     } else if is_map && entries.len() < 2 {
-        problems.at(node.place, path, "sets nothing: give ttl, temporality or instance_labels");
+        let settings = KEYS.iter().filter(|key| **key != "match").copied();
+        let settings: Vec<&str> = settings.collect();
+        let message = format!("sets nothing: give one of {}", settings.join(", "));
+        problems.at(node.place, path, message);
     } else if matches!(node.content, Content::Empty) {
         problems.at(node.place, path, "is empty");
     }

@@ -11,6 +11,8 @@ pub(super) struct Key {
     pub(super) flag: &'static str,
     /// An environment name of lower precedence than the key's own.
     pub(super) other_variable: Option<&'static str>,
+    /// A shorter flag for the same.
+    pub(super) other_flag: Option<&'static str>,
     pub(super) field: Field,
     pub(super) takes_effect: TakesEffect,
     pub(super) help: &'static str,
@@ -30,11 +32,13 @@ pub(super) fn variable(name: &str) -> String {
 }
 
 const fn live(name: &'static str, flag: &'static str, field: Field, help: &'static str) -> Key {
-    Key { name, flag, other_variable: None, field, takes_effect: TakesEffect::AtReload, help }
+    let takes_effect = TakesEffect::AtReload;
+    Key { name, flag, other_variable: None, other_flag: None, field, takes_effect, help }
 }
 
 const fn fixed(name: &'static str, flag: &'static str, field: Field, help: &'static str) -> Key {
-    Key { name, flag, other_variable: None, field, takes_effect: TakesEffect::AtStart, help }
+    let takes_effect = TakesEffect::AtStart;
+    Key { name, flag, other_variable: None, other_flag: None, field, takes_effect, help }
 }
 
 /// In the order of the example and of the help text; those of one section stand together.
@@ -86,6 +90,7 @@ pub(super) const KEYS: &[Key] = &[
         name: "decay",
         flag: "decay",
         other_variable: Some("DECAY_SECONDS"),
+        other_flag: None,
         field: Field::Duration(|c| &mut c.store.decay, Zero::Refused),
         takes_effect: TakesEffect::AtReload,
         help: "Silence after which an instance has departed and a gauge is gone. Must be longer \
@@ -286,6 +291,24 @@ pub(super) const KEYS: &[Key] = &[
         Field::Count(|c| &mut c.store.limits.series, MAX_COUNT),
         "Series of all instances together.",
     ),
+    live(
+        "limits.max_samples_per_second",
+        "limits.max-samples-per-second",
+        Field::Rate,
+        "Samples of all pushes in a second, and as many at once; none is no limit. Updates of known \
+         series come before what is new, and each job has its share.",
+    ),
+    Key {
+        name: "limits.max_memory",
+        flag: "limits.max-memory",
+        other_variable: None,
+        other_flag: Some("max-memory"),
+        field: Field::Memory,
+        takes_effect: TakesEffect::AtReload,
+        help: "Memory of the process. Well before it is reached nothing new is taken, while updates of \
+               known series go on. auto is 90 % of what the control group (the container) may have; \
+               none is no limit.",
+    },
     live(
         "limits.max_idempotency_keys",
         "limits.max-idempotency-keys",

@@ -171,7 +171,7 @@ impl Problems {
                 config.store.rules = rules::read(&entry.value, self);
             } else if entry.name == "jobs" {
                 config.push.jobs = jobs::read(&entry.value, self);
-                config.store.jobs = jobs::instances(&config.push.jobs);
+                config.store.jobs = jobs::of_store(&config.push.jobs);
             } else if entry.name == "listeners" {
                 config.listeners = listener::read(&entry.value, self);
                 self.sources.push(("listeners", Source::File(entry.place)));

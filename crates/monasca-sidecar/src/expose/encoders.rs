@@ -54,6 +54,12 @@ impl Encoder {
 }
 
 impl Encoders {
+    /// Memory is short: keeps nothing but what the next page uses.
+    pub(super) fn keep_only(&mut self, accepted: Accepted) {
+        let (format, escaping) = (accepted.format, accepted.escaping());
+        self.0.retain(|(e, encoder)| *e == escaping && encoder.encodes(format));
+    }
+
     pub(super) fn page(&mut self, exposition: Exposition, accepted: Accepted) -> Box<dyn Page> {
         let (format, escaping) = (accepted.format, accepted.escaping());
         let found =

@@ -5,6 +5,7 @@
 
 use super::encoders::{Encoders, only, page_once};
 use super::making::{Made, Making, Step};
+use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::http::negotiate::{Accepted, Compression};
 use crate::telemetry::Telemetry;
@@ -76,9 +77,10 @@ impl Worker {
         store: Arc<Store>,
         clock: Arc<Clock>,
         telemetry: Arc<Telemetry>,
+        admission: Arc<Admission>,
     ) -> io::Result<Worker> {
         let queue = Arc::new(Queue::default());
-        let bench = Bench { queue: Arc::clone(&queue), store, clock, telemetry };
+        let bench = Bench { queue: Arc::clone(&queue), store, clock, telemetry, admission };
         let run = move || {
             be_nicer();
             bench.run();
@@ -127,6 +129,7 @@ struct Bench {
     store: Arc<Store>,
     clock: Arc<Clock>,
     telemetry: Arc<Telemetry>,
+    admission: Arc<Admission>,
 }
 
 impl Bench {
@@ -167,13 +170,21 @@ impl Bench {
         let count = asked.len();
         if count > 0 {
             let begun = self.clock.elapsed();
+            let least = self.store.least_bytes();
             let exposition = self.store.collect(self.clock.now());
             let spent = self.clock.elapsed().saturating_sub(begun);
             for (Asked { wanted, pieces }, exposition) in
                 asked.into_iter().zip(std::iter::repeat_n(exposition, count))
             {
+                let is_whole = wanted.names.is_empty();
+                if is_whole && self.admission.memory.is_short() {
+                    encoders.keep_only(wanted.accepted);
+                }
                 let page = page(&wanted, exposition, encoders);
                 pages.push(Making::new(page, wanted.compression, pieces, spent));
+                if is_whole {
+                    self.admission.memory.scraped(least);
+                }
             }
         }
         let mut resting = true;

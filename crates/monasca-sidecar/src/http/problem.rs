@@ -4,6 +4,7 @@
 //! What a client did wrong never carries its payload back beyond names.
 
 use super::answer::{self, Answer, Body, JSON, PLAIN};
+use crate::admission::{TooFast, Whose};
 use crate::config::PushStatus;
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -15,6 +16,9 @@ use sidecar_store::{Reason, Refused};
 
 /// Refused families that an answer lists.
 const LISTED_REFUSALS: usize = 1_000;
+
+/// When series or instances may have gone.
+const SECONDS_TO_ROOM: u64 = 10;
 
 /// What `body` decompresses.
 const BODY_ENCODINGS: &str = "gzip, deflate, snappy, zstd";
@@ -69,6 +73,10 @@ pub(crate) enum Problem {
     KeyInFlight,
     KeyReused,
     TooManyKeys,
+    /// More samples a second than a limit.
+    TooFast(TooFast),
+    /// Memory is short, and the push is for the most part new.
+    MemoryLimit,
     /// The new configuration is bad; the old one stays.
     Reload {
         message: String,
@@ -123,7 +131,9 @@ impl Problem {
             }
             Problem::Refused(_) | Problem::KeyInFlight => StatusCode::CONFLICT,
             Problem::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-            Problem::TooManyKeys => StatusCode::TOO_MANY_REQUESTS,
+            Problem::TooManyKeys | Problem::TooFast(_) | Problem::MemoryLimit => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Problem::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -152,6 +162,9 @@ impl Problem {
             Problem::KeyInFlight => "key_in_flight",
             Problem::KeyReused => "key_reused",
             Problem::TooManyKeys => "idempotency_key_limit",
+            Problem::TooFast(TooFast { whose: Whose::All, .. }) => "rate_limit",
+            Problem::TooFast(TooFast { whose: Whose::Job, .. }) => "job_rate_limit",
+            Problem::MemoryLimit => Reason::MemoryLimit.code(),
             Problem::Reload { .. } => "bad_configuration",
             Problem::Internal => "internal",
         }
@@ -177,6 +190,8 @@ impl Problem {
             | Problem::Timeout
             | Problem::CutBody
             | Problem::Busy
+            | Problem::TooFast(_)
+            | Problem::MemoryLimit
             | Problem::Reload { .. }
             | Problem::Internal => "",
         }
@@ -218,8 +233,21 @@ impl Problem {
             Problem::KeyInFlight => "a request with this key is being applied".to_owned(),
             Problem::KeyReused => "the key was used for another body".to_owned(),
             Problem::TooManyKeys => "more keys than the limit".to_owned(),
+            Problem::TooFast(TooFast { whose: Whose::All, .. }) => {
+                "more samples a second than the limit".to_owned()
+            }
+            Problem::TooFast(TooFast { whose: Whose::Job, .. }) => {
+                "more samples a second than the limit of this job".to_owned()
+            }
+            Problem::MemoryLimit => Reason::MemoryLimit.to_string(),
             Problem::Internal => "internal error".to_owned(),
         }
+    }
+
+    /// After how many seconds a limit may have room.
+    fn retry_after(&self) -> u64 {
+        let Problem::TooFast(TooFast { wait, .. }) = self else { return SECONDS_TO_ROOM };
+        wait.as_secs() + 1
     }
 
     /// The answer that says so.
@@ -240,7 +268,11 @@ impl Problem {
         }
         match status {
             StatusCode::SERVICE_UNAVAILABLE => answer::with_header(answer, RETRY_AFTER, "1"),
-            StatusCode::TOO_MANY_REQUESTS => answer::with_header(answer, RETRY_AFTER, "10"),
+            StatusCode::TOO_MANY_REQUESTS => {
+                let mut answer = answer;
+                answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(self.retry_after()));
+                answer
+            }
             StatusCode::UNSUPPORTED_MEDIA_TYPE => {
                 answer::with_header(answer, ACCEPT_ENCODING, BODY_ENCODINGS)
             }
@@ -319,4 +351,10 @@ pub(crate) fn warming_up(content_type: HeaderValue) -> Answer {
 pub(crate) fn not_ready(why: &'static str) -> Answer {
     let body = Body::Once(Bytes::from_static(why.as_bytes()));
     answer::with_status(StatusCode::SERVICE_UNAVAILABLE, PLAIN, body)
+}
+
+impl From<TooFast> for Problem {
+    fn from(early: TooFast) -> Problem {
+        Problem::TooFast(early)
+    }
 }

@@ -39,6 +39,7 @@ pub(crate) enum Route {
     Families,
     Instances,
     Series,
+    Limits,
     Healthy,
     Ready,
     OwnMetrics,
@@ -134,6 +135,7 @@ pub(crate) const TABLE: &[Row] = &[
     is("GET", "/v1/metrics", SCRAPE, "the merged exposition", |_| Ok(Route::Scrape)),
     is("GET", "/v1/families", SCRAPE, "families", |_| Ok(Route::Families)),
     is("GET", "/v1/instances", SCRAPE, "instances", |_| Ok(Route::Instances)),
+    is("GET", "/v1/limits", SCRAPE, "limits and what is used of them", |_| Ok(Route::Limits)),
     is("GET", "/v1/series", SCRAPE, "why a value is what it is (?match[]=)", |_| Ok(Route::Series)),
     is("DELETE", "/v1/series", ADMIN, "delete series (?match[]=)", |_| Ok(Route::DeleteSeries)),
     Row {

@@ -2,7 +2,7 @@
 
 use crate::http::Problem;
 use sidecar_model::Tick;
-use sidecar_store::{KeyState, Outcome, Store};
+use sidecar_store::{KeyState, Outcome, Room, Store};
 
 /// A key that is in flight; unless finished it is freed, on whichever way out.
 #[derive(Debug)]
@@ -25,13 +25,15 @@ impl<'a> Key<'a> {
         key: &'a str,
         body: &[u8],
         now: Tick,
+        room: Option<&dyn Room>,
     ) -> Result<Begun<'a>, Problem> {
-        match store.begin_key(key, store.hash(body), now) {
+        match store.begin_key(key, store.hash(body), now, room) {
             KeyState::Fresh => Ok(Begun::Now(Key { store, key: Some(key) })),
             KeyState::Done(outcome) => Ok(Begun::Before(outcome)),
             KeyState::InFlight => Err(Problem::KeyInFlight),
             KeyState::OtherBody => Err(Problem::KeyReused),
             KeyState::TooMany => Err(Problem::TooManyKeys),
+            KeyState::OutOfMemory => Err(Problem::MemoryLimit),
         }
     }
 

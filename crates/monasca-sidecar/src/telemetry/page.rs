@@ -1,6 +1,7 @@
 //! The own metrics as model families, for the text encoder.
 
 use super::{BOUNDS_US, ByCode, Durations, Telemetry, process};
+use crate::admission::MemoryUse;
 use crate::clock::Clock;
 use sidecar_model::{
     Bound, Exposition, Extras, FamilyExposition, FamilyLayout, LabelSet, MetricType, Point,
@@ -18,12 +19,14 @@ pub(crate) fn page(
     clock: &Clock,
     stats: &Stats,
     body_memory_bytes: usize,
+    memory: MemoryUse,
 ) -> Exposition {
     let mut page = Page::default();
     page.traffic(telemetry, body_memory_bytes);
     page.state(stats);
     page.events(stats);
     page.process(clock);
+    page.memory(memory);
     let mut families = page.families;
     families.sort_by(|a, b| a.layout.name.cmp(&b.layout.name));
     Exposition { families }
@@ -121,6 +124,11 @@ impl Page {
             ("duplicate_samples", "Samples twice in one body.", stats.duplicate_samples),
             ("non_finite_sums", "Sums left out: not finite.", stats.non_finite_sums),
             ("early_folds", "Departed instances folded early.", stats.early_folds),
+            (
+                "relieved_series",
+                "Merged series that nobody live had and that went because memory was short.",
+                stats.relieved,
+            ),
         ] {
             self.counter(name, help, count);
         }
@@ -141,6 +149,17 @@ impl Page {
             ("cpu_seconds", "Processor time."),
             MetricType::Counter,
             vec![(LabelSet::empty(), process.cpu_seconds)],
+        );
+    }
+
+    fn memory(&mut self, memory: MemoryUse) {
+        if let Some(limit) = memory.limit_bytes {
+            self.gauge("memory_limit_bytes", "What the process may have.", float(limit as u64));
+        }
+        self.gauge(
+            "memory_short",
+            "1 while nothing new is taken for want of memory.",
+            float(u64::from(memory.is_short)),
         );
     }
 
@@ -244,6 +263,7 @@ fn float(count: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::page;
+    use crate::admission::MemoryUse;
     use crate::clock::Clock;
     use crate::telemetry::Telemetry;
     use sidecar_store::Stats;
@@ -252,7 +272,7 @@ mod tests {
     fn families_are_in_name_order_and_each_point_has_its_values() {
         let telemetry = Telemetry::default();
         telemetry.refusals.add("type_conflict", 2);
-        let page = page(&telemetry, &Clock::new(), &Stats::default(), 0);
+        let page = page(&telemetry, &Clock::new(), &Stats::default(), 0, MemoryUse::default());
         assert!(page.families.is_sorted_by(|a, b| a.layout.name < b.layout.name));
         for family in &page.families {
             let expected: usize = family.layout.points.iter().map(|point| point.len()).sum();

@@ -185,7 +185,8 @@ fn header_field(problem: Problem) -> Option<&'static str> {
         | ProblemKind::BadBound
         | ProblemKind::BadQuantile
         | ProblemKind::BadDelta
-        | ProblemKind::SeveralIds => None,
+        | ProblemKind::SeveralIds
+        | ProblemKind::OutOfMemory => None,
     }
 }
 

@@ -79,6 +79,7 @@ impl Push {
             is_final: self.is_final,
             strict: self.strict,
             ttl: self.ttl_ms.map(Duration::from_millis),
+            room: None,
         };
         match way {
             Way::Remembered => {

@@ -55,8 +55,10 @@ fn the_sample_jobs_of_the_example_are_valid() {
     assert_eq!(config.push.ttl_of("web"), None);
     assert_eq!(config.push.temporality_of("lambda"), sidecar_model::Temporality::Delta);
     assert_eq!(config.push.temporality_of("web"), sidecar_model::Temporality::Cumulative);
-    assert_eq!(config.store.jobs.len(), 1);
-    assert_eq!(config.store.jobs[0].instance_labels, ["pod"]);
+    assert_eq!(config.store.jobs.len(), 4);
+    assert_eq!(config.store.jobs[2].instance_labels, ["pod"]);
+    assert_eq!(config.store.jobs[3].max_instances, Some(2_000));
+    assert_eq!(config.push.jobs[3].max_samples_per_second, Some(500_000));
 }
 
 #[test]
@@ -72,7 +74,8 @@ fn jobs_that_match_or_set_nothing_are_told_so() {
         ("jobs: [{ttl: 1h}]", "sample:1:8: jobs[0]: has no match: a glob for the job's name"),
         (
             "jobs: [{match: a}]",
-            "sample:1:8: jobs[0]: sets nothing: give ttl, temporality or instance_labels",
+            "sample:1:8: jobs[0]: sets nothing: give one of ttl, temporality, instance_labels, \
+             max_series, max_instances, max_samples_per_second",
         ),
         ("jobs: [{match: a, ttl: soon}]", "sample:1:24: jobs[0].ttl: "),
         ("jobs: [{match: a, temporality: both}]", "sample:1:32: jobs[0].temporality: "),

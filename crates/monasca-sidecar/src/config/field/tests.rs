@@ -38,6 +38,7 @@ fn every_key_sets_a_field_of_its_own() {
             "PAST" => "baseline",
             "BOOL" => "true",
             "DURATION" => "77s",
+            "SIZE" if key.name == "limits.max_memory" => "20MiB",
             "SIZE" => "12345",
             "STATUS" => "202",
             "TEMPORALITY" => "delta",
