@@ -139,6 +139,8 @@ def format_rows():
             lambda s: s.best("W2 text", bytes_per_series), null=False),
         Row("push p50 with 150,000 plain groups stored, against an empty server", "ratio", 1.3, 1.05,
             lambda s: s.best("groups", full_against_empty), null=False),
+        Row("honest pushes' p99 under attack, against without", "ratio", 3, None,
+            lambda s: (s.kind("attack") or {}).get("ratio"), null=False),
     ]
 
 

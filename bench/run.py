@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 
+import attack_phase
 import criterion
 import figures
 import format_phases
@@ -152,6 +153,8 @@ def measure_formats(o, bench, own, null, keep):
             keep(format_phases.pages(bench, "sidecar", own, number))
     say("many plain groups")
     keep(format_phases.groups(bench, "sidecar", own))
+    say("under attack")
+    keep(attack_phase.attack(bench, "sidecar", own))
 
 
 def in_process(o, keep):
