@@ -258,3 +258,17 @@ fn pages_of_other_origins_change_nothing_unless_they_may_push() {
         assert!(!is_refusal(status), "{what} from our own page");
     }
 }
+
+#[test]
+fn the_hashes_of_the_documentation_are_some() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/security.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, rest) = page.split_once("```yaml\n# web.yml\n").unwrap();
+    let folder = Folder::new("documentation");
+    let web = folder.write("web.yml", rest.split_once("```").unwrap().0);
+    let file = folder.write("sidecar.yaml", &format!("web: {{config.file: '{web}'}}\n"));
+    let mut web = config::of_file(Path::new(&file)).web.unwrap();
+    // Without the files that it names.
+    web.tokens.clear();
+    assert!(crate::access::Credentials::load(&web).unwrap().is_some());
+}

@@ -73,11 +73,8 @@ fn the_example_of_the_documentation_is_valid() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/security.md");
     let page = std::fs::read_to_string(page).unwrap();
     let (_, rest) = page.split_once("```yaml\n# web.yml\n").unwrap();
-    let mut web = read(rest.split_once("```").unwrap().0).unwrap();
+    let web = read(rest.split_once("```").unwrap().0).unwrap();
     assert_eq!((web.users.len(), web.tokens.len(), web.certificates.len()), (2, 1, 1));
-    // Without the files that it names the hashes are checked alone.
-    web.tokens.clear();
-    crate::access::Credentials::load(&web).unwrap();
 }
 
 #[test]
