@@ -8,6 +8,8 @@ mod config;
 mod expose;
 mod http;
 mod ingest;
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "joined with the server next"))]
+mod journal;
 mod listen;
 mod maintain;
 mod status;

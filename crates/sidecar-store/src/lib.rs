@@ -25,6 +25,7 @@ mod grouping;
 mod inspect;
 mod instance;
 mod jobs;
+mod journal;
 mod keys;
 mod layout;
 mod lifecycle;
@@ -49,6 +50,7 @@ mod window;
 pub use group_view::{GroupFamilyView, GroupValue, GroupView};
 pub use grouping::GroupKey;
 pub use jobs::JobView;
+pub use journal::{Journal, JournalFull, Position};
 pub use outcome::{KeyState, Outcome, PushMeta, PushTimes, Reason, Refused, Replaces, Sequence};
 pub use settings::{
     Bounds, Departed, Glob, JobSettings, Limits, Match, Rule, Settings, UnknownPast,
