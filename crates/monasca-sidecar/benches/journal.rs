@@ -7,7 +7,7 @@ mod product {
     pub(crate) mod journal;
 }
 
-use product::journal::{LocalJournal, OsDisk, Recovery, Settings, Sync};
+use product::journal::{LocalJournal, OsDisk, Recovery, Settings, SyncLevel};
 use sidecar_store::{Journal, Position};
 use std::convert::Infallible;
 use std::fs::File;
@@ -32,7 +32,7 @@ fn main() -> io::Result<()> {
     std::fs::remove_dir_all(&folder)
 }
 
-fn start(folder: &Path, sync: Sync) -> LocalJournal {
+fn start(folder: &Path, sync: SyncLevel) -> LocalJournal {
     std::fs::remove_dir_all(folder).unwrap_or_default();
     let settings = Settings { sync, largest_journal_bytes: 1 << 34, ..Settings::default() };
     let recovery = Recovery::open(folder, Arc::new(OsDisk)).expect("opened");
@@ -42,7 +42,7 @@ fn start(folder: &Path, sync: Sync) -> LocalJournal {
 
 /// Records of so many bytes, each flushed by who appended it, synced at the interval.
 fn flushed(folder: &Path, bytes: usize, records: u64, threads: u64) -> io::Result<()> {
-    let journal = start(folder, Sync::Interval(Duration::from_secs(1)));
+    let journal = start(folder, SyncLevel::Interval(Duration::from_secs(1)));
     let record = vec![7; bytes];
     let (refused, cut_every) = (AtomicU64::new(0), 20_000_000 / bytes as u64);
     let seconds = timed(|| {
@@ -80,7 +80,7 @@ fn synced(folder: &Path, bytes: usize, writers: u64) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
     let (mut ours, mut bare, mut shared) = (0.0, 0.0, 0.0);
     for _ in 0..ROUNDS {
-        let journal = Arc::new(start(folder, Sync::Always));
+        let journal = Arc::new(start(folder, SyncLevel::Always));
         let records = (writers * 100).max(500);
         let seconds = timed(|| runtime.block_on(write(&journal, bytes, writers, records)));
         let syncs = journal.state().syncs;

@@ -35,7 +35,7 @@ pub(crate) use replay::Report;
 
 /// When written records are made durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sync {
+pub(crate) enum SyncLevel {
     /// Before a push is answered.
     Always,
     /// So long after they were written, at most.
@@ -44,7 +44,7 @@ pub(crate) enum Sync {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
-    pub sync: Sync,
+    pub sync: SyncLevel,
     /// A longer record gets a segment of its own length.
     pub segment_bytes: u64,
     pub largest_record_bytes: u32,
@@ -57,7 +57,7 @@ pub(crate) struct Settings {
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
-            sync: Sync::Interval(Duration::from_secs(1)),
+            sync: SyncLevel::Interval(Duration::from_secs(1)),
             segment_bytes: 8 * 1024 * 1024,
             largest_record_bytes: 128 * 1024 * 1024,
             largest_journal_bytes: 512 * 1024 * 1024,
@@ -172,8 +172,8 @@ impl LocalJournal {
     /// Returns when what was promised at this sync level holds for all records up to `position`.
     pub(crate) async fn kept(&self, position: Position) -> Result<(), Broken> {
         match self.writer.settings.sync {
-            Sync::Always => self.synced(position).await,
-            Sync::Interval(_) => self.flush(position),
+            SyncLevel::Always => self.synced(position).await,
+            SyncLevel::Interval(_) => self.flush(position),
         }
     }
 

@@ -173,7 +173,11 @@ impl Directory {
             file.set_length(length)?;
         }
         let bytes = self.read_segment(name)?;
-        write_all(&*file, &bytes, 0)?;
+        match write_all(&*file, &bytes, 0) {
+            // Where writing again takes new space (ZFS) a start on a full disk must do with the sync.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+            written => written?,
+        }
         file.sync()
     }
 

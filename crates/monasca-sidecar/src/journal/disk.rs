@@ -88,7 +88,9 @@ pub(crate) struct OsDisk;
 
 impl Disk for OsDisk {
     fn make_directory(&self, path: &Path) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(OURS_ALONE).create(path)
+        DirBuilder::new().recursive(true).mode(OURS_ALONE).create(path)?;
+        // Who may not read the directory above cannot do more.
+        path.parent().map_or(Ok(()), |above| self.sync_directory(above)).or(Ok(()))
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Held>>> {

@@ -4,7 +4,7 @@ mod files;
 mod histories;
 mod sim;
 
-use super::{LocalJournal, OpenError, Recovery, Replayed, Settings, Sync};
+use super::{LocalJournal, OpenError, Recovery, Replayed, Settings, SyncLevel};
 use sidecar_store::{Journal, Position};
 use sim::SimDisk;
 use std::convert::Infallible;
@@ -19,7 +19,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 /// Small enough that a few records fill several segments; nothing is synced unless the test says so.
 fn small() -> Settings {
     Settings {
-        sync: Sync::Interval(Duration::from_secs(3600)),
+        sync: SyncLevel::Interval(Duration::from_secs(3600)),
         segment_bytes: 300,
         largest_record_bytes: 2_000,
         largest_journal_bytes: 1 << 20,

@@ -1,6 +1,6 @@
 //! The journal's two threads: one makes durable, one prepares space. An append waits for neither.
 
-use super::Sync;
+use super::SyncLevel;
 use super::writer::Writer;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,6 +10,8 @@ use std::time::Duration;
 
 /// A full disk is asked again so often.
 const RETRY: Duration = Duration::from_secs(1);
+/// So long nobody may have asked for a sync.
+const IDLE: Duration = Duration::from_secs(1);
 const STACK_BYTES: usize = 256 * 1024;
 
 pub(super) fn start(writer: &Arc<Writer>) -> io::Result<Vec<JoinHandle<()>>> {
@@ -35,11 +37,14 @@ fn keep_synced(writer: &Writer) {
         let mut state = writer.state.lock();
         if !state.closing {
             match writer.settings.sync {
-                Sync::Interval(interval) => {
+                SyncLevel::Interval(interval) => {
                     writer.sync_wanted.wait_for(&mut state, interval);
                 }
-                Sync::Always if state.sync_asked => {}
-                Sync::Always => writer.sync_wanted.wait(&mut state),
+                SyncLevel::Always if state.sync_asked => {}
+                // Records that nobody waits for are not left behind.
+                SyncLevel::Always => {
+                    writer.sync_wanted.wait_for(&mut state, IDLE);
+                }
             }
         }
         if state.closing {

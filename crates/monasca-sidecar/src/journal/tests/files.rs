@@ -1,6 +1,6 @@
 //! On a real disk.
 
-use super::super::{LocalJournal, OpenError, OsDisk, Recovery, Settings, Sync};
+use super::super::{LocalJournal, OpenError, OsDisk, Recovery, Settings, SyncLevel};
 use super::{Records, eventually, record};
 use sidecar_store::{Journal, Position};
 use std::convert::Infallible;
@@ -133,7 +133,7 @@ async fn those_who_wait_at_the_same_time_share_a_sync() {
     const EACH: u64 = 20;
     let folder = Folder::new();
     let journal =
-        Arc::new(start(&folder.0, Settings { sync: Sync::Always, ..Settings::default() }));
+        Arc::new(start(&folder.0, Settings { sync: SyncLevel::Always, ..Settings::default() }));
     let writers: Vec<_> = (0..WRITERS)
         .map(|_| {
             let journal = Arc::clone(&journal);
@@ -157,7 +157,7 @@ async fn those_who_wait_at_the_same_time_share_a_sync() {
 #[test]
 fn at_an_interval_all_is_synced_without_being_asked() {
     let folder = Folder::new();
-    let sync = Sync::Interval(std::time::Duration::from_millis(5));
+    let sync = SyncLevel::Interval(std::time::Duration::from_millis(5));
     let journal = start(&folder.0, Settings { sync, ..Settings::default() });
     let position = journal.append(b"a push").unwrap();
     eventually("synced", || journal.state().synced == position);
