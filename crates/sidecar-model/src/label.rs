@@ -100,6 +100,21 @@ impl LabelSet {
         Ok(LabelSet::from_canonical(&bytes))
     }
 
+    /// Whether the bytes are what [`LabelSet::write_canonical`] writes.
+    pub fn is_canonical(mut bytes: &[u8]) -> bool {
+        let mut previous: &[u8] = &[];
+        while !bytes.is_empty() {
+            let Some((name, behind)) = split_part(bytes) else { return false };
+            let Some((value, behind)) = split_part(behind) else { return false };
+            let is_text = std::str::from_utf8(name).is_ok() && std::str::from_utf8(value).is_ok();
+            if name <= previous || !is_text {
+                return false;
+            }
+            (previous, bytes) = (name, behind);
+        }
+        true
+    }
+
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }

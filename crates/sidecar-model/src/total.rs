@@ -80,6 +80,11 @@ impl Total {
         self == Total::ZERO
     }
 
+    /// What [`Total::parts`] gave.
+    pub const fn from_parts(high: f64, low: f64) -> Total {
+        Total { high, low }
+    }
+
     /// The two floats, for a snapshot.
     pub const fn parts(self) -> (f64, f64) {
         (self.high, self.low)
