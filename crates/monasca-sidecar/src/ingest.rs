@@ -69,7 +69,7 @@ impl Ingest {
     pub(crate) fn goodbye(&self, id: &str, erase: bool) -> Result<Answer, Problem> {
         let now = self.clock.now();
         let known = caught(|| {
-            Ok(if erase { self.store.erase(id, now) } else { self.store.depart(id, now) })
+            Ok(if erase { self.store.erase(id, now)? } else { self.store.depart(id, now)? })
         })?;
         tracing::debug!(known, erase, "goodbye of an instance");
         Ok(problem::accepted())
@@ -78,7 +78,7 @@ impl Ingest {
     /// `POST /v1/clear`.
     pub(crate) fn clear(&self) -> Result<Answer, Problem> {
         caught(|| {
-            self.store.clear(self.clock.now());
+            self.store.clear(self.clock.now())?;
             Ok(())
         })?;
         tracing::info!("cleared");
@@ -112,7 +112,7 @@ impl Ingest {
         outcome
     }
 
-    /// An idempotency key is held while the body is applied and freed on every way out but one.
+    /// An idempotency key is held while the body is applied, and freed when nothing was.
     fn apply(&self, body: &[u8], order: &Order) -> Result<Outcome, Problem> {
         let now = self.clock.now();
         let ticket = self.admission.memory.ticket();
@@ -124,7 +124,8 @@ impl Ingest {
                 key::Begun::Now(key) => Some(key),
             },
         };
-        let meta = PushMeta { room, ..order.meta(self.clock.unix_seconds()) };
+        let key = key.as_ref().map(Key::of_push);
+        let meta = PushMeta { key, room, ..order.meta(self.clock.unix_seconds()) };
         let mut is_charged = false;
         let outcome = self.store.push(&meta, now, |stager| {
             order.format.decode(body, order.timestamps, stager).map_err(decode_problem)?;
@@ -140,11 +141,7 @@ impl Ingest {
         if outcome.is_refusal() && order.has_times() {
             self.note_failure(order, now);
         }
-        let outcome = settled(outcome)?;
-        if let Some(key) = key {
-            key.finish(&outcome, now);
-        }
-        Ok(outcome)
+        settled(outcome)
     }
 
     /// Of a push that was read but refused the group shows when.
@@ -175,7 +172,11 @@ impl Ingest {
 
 /// Nothing applied for what was refused is a problem; anything else is an answer.
 fn settled(outcome: Outcome) -> Result<Outcome, Problem> {
-    if outcome.is_refusal() { Err(Problem::Refused(outcome.refused)) } else { Ok(outcome) }
+    match outcome.is_refusal() {
+        true if outcome.journal_full => Err(Problem::JournalFull),
+        true => Err(Problem::Refused(outcome.refused)),
+        false => Ok(outcome),
+    }
 }
 
 fn decode_problem(error: DecodeError) -> Problem {

@@ -96,7 +96,7 @@ impl Status {
     ) -> Result<Answer, Problem> {
         let (selectors, _) = selected(query)?;
         self.aside(move |status| {
-            let deleted = status.store.delete_series(&selectors, status.clock.now());
+            let deleted = status.store.delete_series(&selectors, status.clock.now())?;
             tracing::info!(deleted, "series deleted");
             Ok(problem::state(&views::Deleted { deleted }))
         })

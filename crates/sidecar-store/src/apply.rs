@@ -10,9 +10,11 @@ use crate::instance::{
     Body, Held, Instance, Kind, Past, Stamp, State, WriterRole, duration_tenths, keep_last,
     repeated, tenths,
 };
+use crate::journal::{JournalFull, Position};
 use crate::maps::Set;
-use crate::outcome::{Outcome, PushMeta, Reason, Refused};
+use crate::outcome::{Outcome, PushKey, PushMeta, Reason, Refused};
 use crate::place::Writes;
+use crate::record::{Record, put_push};
 use crate::settings::{Settings, UnknownPast};
 use crate::stager::{ACCUMULATOR, Stager};
 use crate::store::Store;
@@ -29,6 +31,15 @@ pub(crate) enum Commit {
     Moved,
 }
 
+/// Where a push stands in the order of pushes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    /// It comes now: it gets the next number, and is recorded.
+    Next,
+    /// It comes out of the journal.
+    Replayed { number: u64, position: Position },
+}
+
 /// A staged push on its way into the store, with the catalog locked.
 pub(crate) struct Apply<'a> {
     pub(crate) store: &'a Store,
@@ -37,6 +48,7 @@ pub(crate) struct Apply<'a> {
     pub(crate) settings: Arc<Settings>,
     pub(crate) meta: &'a PushMeta<'a>,
     pub(crate) now: Tick,
+    place: Place,
     pub(crate) outcome: Outcome,
     /// The families in the outcome.
     refused: Set<Box<str>>,
@@ -55,6 +67,7 @@ impl<'a> Apply<'a> {
         stager: Stager<'a>,
         meta: &'a PushMeta<'a>,
         now: Tick,
+        place: Place,
     ) -> Commit {
         let settings = store.settings();
         if !Arc::ptr_eq(&settings, &stager.settings) || stager.has_moved() {
@@ -67,6 +80,7 @@ impl<'a> Apply<'a> {
             settings,
             meta,
             now,
+            place,
             outcome: Outcome::default(),
             refused: Set::with_hasher(store.seed().clone()),
             declared: Declared::default(),
@@ -76,12 +90,47 @@ impl<'a> Apply<'a> {
         };
         if apply.is_late() {
             store.counters.late_pushes.add(1);
-            return Commit::Done(Outcome { late: true, ..Outcome::default() });
+            apply.outcome.late = true;
+            return Commit::Done(apply.answer());
         }
         if (meta.strict || apply.settings.strict) && apply.withhold() {
             return Commit::Done(apply.outcome);
         }
-        if apply.all_writers() { Commit::Done(apply.outcome) } else { Commit::Moved }
+        if apply.all_writers() { Commit::Done(apply.answer()) } else { Commit::Moved }
+    }
+
+    /// What was answered is remembered under the push's key, with what it changed or, when that was
+    /// nothing, by itself.
+    fn answer(self) -> Outcome {
+        let mut outcome = self.outcome;
+        let Some(PushKey { key, body }) = self.meta.key.filter(|_| !outcome.is_refusal()) else {
+            return outcome;
+        };
+        if outcome.recorded == Position::default() {
+            let record = Record::Key { key: key.into(), body, outcome: outcome.clone() };
+            match self.store.tell(&record, self.now) {
+                Ok(position) => outcome.recorded = position,
+                Err(JournalFull) => return Outcome { journal_full: true, ..Outcome::default() },
+            }
+        }
+        self.store.keys.lock().finish(key, body, &outcome, self.now);
+        outcome
+    }
+
+    /// Before the first write: gives the push its number and records it.
+    fn begin(&mut self) -> Result<Stamp, JournalFull> {
+        let (sequence, recorded) = match self.place {
+            Place::Next => {
+                let number = self.store.next_sequence();
+                let (stager, meta, now) = (&self.stager, self.meta, self.now);
+                let recorded = self.store.record(|out| put_push(stager, meta, number, now, out))?;
+                (number, recorded)
+            }
+            Place::Replayed { number, position } => (number, position),
+        };
+        self.outcome.recorded = recorded;
+        let ttl = self.meta.ttl.map_or(0, duration_tenths);
+        Ok(Stamp { sequence, written: tenths(self.now), ttl })
     }
 
     // ---- before anything is written
@@ -216,9 +265,7 @@ impl<'a> Apply<'a> {
 
     /// False: nothing is written, since the body's order decides and is not known.
     fn all_writers(&mut self) -> bool {
-        let sequence = self.store.next_sequence();
-        let ttl = self.meta.ttl.map_or(0, duration_tenths);
-        let stamp = Stamp { sequence, written: tenths(self.now), ttl };
+        let mut stamp: Option<Stamp> = None;
         let mut written = Vec::new();
         let mut first = None;
         if self.meta.times.is_some() {
@@ -237,12 +284,19 @@ impl<'a> Apply<'a> {
             }
             self.note(draft.refusals(self.catalog));
             if !draft.is_empty() {
+                let Ok(begun) = stamp.map_or_else(|| self.begin(), Ok) else {
+                    self.outcome = Outcome { journal_full: true, ..Outcome::default() };
+                    return true;
+                };
+                stamp = Some(begun);
                 written.push(writer);
-                self.commit(writer, &instance, &draft, stamp);
+                self.commit(writer, &instance, &draft, begun);
             }
         }
         // Deltas have no instance; their push's sequence is kept with the one that sent them.
-        if self.meta.sequence.is_some() && written == [ACCUMULATOR] {
+        if let Some(stamp) = stamp.filter(|_| written == [ACCUMULATOR])
+            && self.meta.sequence.is_some()
+        {
             let instance = self.instance_of(0);
             self.commit(0, &instance, &Draft::default(), stamp);
         }
@@ -298,6 +352,8 @@ impl<'a> Apply<'a> {
         self.store.counters.non_finite_sums.add(draft.non_finite_sums);
         self.store.counters.shared_ids.add(u64::from(findings.proved_shared));
         self.write_natives(&mut body, writer, draft, instance.role, past);
+        body.applied = stamp.sequence;
+        body.unheard = false;
         self.note_push(&mut body, writer);
         faults::reach(Step::Written);
         if writer == 0 && instance.role != WriterRole::Accumulator {

@@ -1,6 +1,8 @@
 //! The shared directory: families, series as pushed, merged series, who owns which sample name,
 //! and what departed instances have counted. Changed under one lock, in push order.
 
+mod stored;
+
 use crate::bounds::{placed, same_bounds, union};
 use crate::draft::FamilyDraft;
 use crate::family::{Family, FamilyRules, owned_names, type_by_rule};
@@ -274,7 +276,7 @@ impl Catalog {
                 self.owners.remove(&*name);
             }
         }
-        for series in family.series.iter().copied().collect::<Vec<_>>() {
+        for series in in_order(family.series.iter()) {
             self.unmerge(series);
             self.series[series as usize].family = NO_FAMILY;
             self.folded_natives.remove(&series);
@@ -627,21 +629,18 @@ impl Catalog {
             family.rules = FamilyRules::of(settings, family.metric_type, &family.base);
             family.merged_by_labels = None;
         }
-        let ids: Vec<u32> = self.families.keys().copied().collect();
-        for id in ids {
+        for id in in_order(self.families.keys()) {
             self.touch(id);
             let Some(family) = self.families.get_mut(&id) else { continue };
             if family.drops_labels(settings) {
                 family.merged_by_labels = Some(HashTable::new());
             }
-            let series: Vec<u32> = family.series.iter().copied().collect();
-            for series in series {
+            for series in in_order(family.series.iter()) {
                 self.merge(series, settings);
             }
         }
-        let folded: Vec<(u32, Option<Arc<[Bound]>>)> =
-            self.folded.iter().map(|(series, folded)| (*series, folded.bounds())).collect();
-        for (series, bounds) in folded {
+        for series in in_order(self.folded.keys()) {
+            let bounds = self.folded.get(&series).and_then(Folded::bounds);
             if let Some(merged) = self.merged_mut(series) {
                 merged.identified += 1;
             }
@@ -650,6 +649,13 @@ impl Catalog {
             }
         }
     }
+}
+
+/// What is done to each of them must not depend on the order of a table.
+pub(crate) fn in_order<'n>(numbers: impl Iterator<Item = &'n u32>) -> Vec<u32> {
+    let mut numbers: Vec<u32> = numbers.copied().collect();
+    numbers.sort_unstable();
+    numbers
 }
 
 /// A table takes its buckets from the low bits and its tags from the high ones.

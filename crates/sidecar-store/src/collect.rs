@@ -64,6 +64,8 @@ struct SlotValue {
 /// How an instance stands while it is run over.
 struct Standing {
     live: bool,
+    /// It was heard since the daemon started: its gauges are a live process's.
+    is_heard: bool,
     role: WriterRole,
     arrival: u64,
     slot: u32,
@@ -127,6 +129,7 @@ impl Collector {
         };
         let standing = Standing {
             live,
+            is_heard: !body.unheard,
             role: instance.role,
             arrival: body.arrival,
             slot: body.slot.unwrap_or(u32::MAX),
@@ -146,7 +149,7 @@ impl Collector {
             let kind = target.kind();
             let counted = match kind {
                 Kind::Cumulative => true,
-                Kind::Gauge => standing.live,
+                Kind::Gauge => standing.live && standing.is_heard,
                 Kind::Part | Kind::Created => false,
             };
             if !counted || is_absent(*value) {
@@ -262,7 +265,11 @@ impl Collector {
         }
         let Some(merged) = catalog.merged_id(group.series) else { return };
         let code = self.layouts.codes[merged as usize];
-        let counts = standing.live || (code.keeps_departed() && group.metric_type.is_cumulative());
+        let is_cumulative = group.metric_type.is_cumulative();
+        let counts = match standing.live {
+            true => standing.is_heard || is_cumulative,
+            false => code.keeps_departed() && is_cumulative,
+        };
         let at = self.layouts.parts_at.get(merged as usize).copied().unwrap_or(u32::MAX);
         let Some(union) = &catalog.merged[merged as usize].bounds else { return };
         if !counts || at == u32::MAX || body.values[group.range()].iter().all(|v| is_absent(*v)) {
@@ -282,7 +289,7 @@ impl Collector {
             let place = if same { part } else { place_up(&group.bounds, part, union) };
             let total = &mut self.parts[at as usize + place];
             if is_summary && part < group.sum_at() {
-                if standing.live && group.state == GroupState::Live {
+                if standing.live && standing.is_heard && group.state == GroupState::Live {
                     *total = Total::from_value(body.values[position]);
                 }
                 continue;

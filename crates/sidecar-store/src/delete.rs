@@ -3,7 +3,9 @@
 use crate::catalog::Catalog;
 use crate::family::Family;
 use crate::instance::{Kind, State, WriterRole};
+use crate::journal::JournalFull;
 use crate::maps::Set;
+use crate::record::Record;
 use crate::store::Store;
 use crate::upkeep::release_unused;
 use crate::view::Selector;
@@ -13,12 +15,22 @@ use std::sync::Arc;
 impl Store {
     /// Deletes every series that one of the selectors matches, by the labels that it is exposed with;
     /// a histogram or summary whole. Whoever pushes one again begins it anew. How many there were.
-    pub fn delete_series(&self, selectors: &[Selector], now: Tick) -> usize {
-        let mut catalog = self.catalog.write();
+    pub fn delete_series(&self, selectors: &[Selector], now: Tick) -> Result<usize, JournalFull> {
+        let mut catalog = self.change();
         let hit = matched(&catalog, selectors);
         if hit.is_empty() {
-            return 0;
+            return Ok(0);
         }
+        let record = Record::DeleteSeries { series: hit };
+        self.tell(&record, now)?;
+        let Record::DeleteSeries { series } = record else { return Ok(0) };
+        self.delete_all_of(&mut catalog, &series, now);
+        Ok(series.len())
+    }
+
+    /// `series` in order.
+    pub(crate) fn delete_all_of(&self, catalog: &mut Catalog, series: &[u32], now: Tick) {
+        let hit: Set<u32> = series.iter().copied().collect();
         let mut writers = self.all_instances();
         writers.push(Arc::clone(&self.accumulator));
         for writer in writers {
@@ -27,7 +39,7 @@ impl Store {
                 continue;
             }
             body.watch.forget();
-            body.compact(&mut catalog, writer.role, |body, at| {
+            body.compact(catalog, writer.role, |body, at| {
                 let target = body.targets[at];
                 match target.kind() {
                     Kind::Gauge | Kind::Cumulative => hit.contains(&target.index()),
@@ -36,18 +48,18 @@ impl Store {
                 }
             });
             if writer.role != WriterRole::Identified {
-                release_unused(&mut catalog, &mut body, now, &[]);
+                release_unused(catalog, &mut body, now, &[]);
             }
         }
-        for series in &hit {
+        for series in series {
             catalog.remove_folded(*series);
         }
-        hit.len()
     }
 }
 
-fn matched(catalog: &Catalog, selectors: &[Selector]) -> Set<u32> {
-    let mut hit = Set::default();
+/// In order.
+fn matched(catalog: &Catalog, selectors: &[Selector]) -> Vec<u32> {
+    let mut hit = Vec::new();
     for family in catalog.families.values() {
         let names = names(family);
         for series in &family.series {
@@ -57,10 +69,11 @@ fn matched(catalog: &Catalog, selectors: &[Selector]) -> Set<u32> {
             };
             let matches = |selector: &Selector| names.iter().any(|n| selector.matches(n, labels));
             if selectors.iter().any(matches) {
-                hit.insert(*series);
+                hit.push(*series);
             }
         }
     }
+    hit.sort_unstable();
     hit
 }
 

@@ -8,6 +8,7 @@ use crate::instance::{Body, Kind};
 use crate::maps::Map;
 use crate::place::Writes;
 use crate::stager::Stager;
+use crate::stored::stored;
 use sidecar_model::{Exemplar, ExemplarParts, LabelSet, MetricType};
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ pub(crate) struct Dated {
     sequence: u64,
     exemplar: Arc<Exemplar>,
 }
+
+stored!(Dated { sequence, exemplar });
 
 /// By merged series and its part (a scalar's is 0).
 pub(crate) type Newest = Map<u32, Vec<(u32, Dated)>>;
@@ -68,24 +71,20 @@ impl Stager<'_> {
     }
 }
 
-impl Body {
-    /// Those of a push whose samples were all known.
-    pub(crate) fn note_known_exemplars(
-        &mut self,
-        exemplars: &[(Staged, Arc<Exemplar>)],
-        known: &[(u32, f64)],
-        sequence: u64,
-    ) {
-        for (staged, exemplar) in exemplars {
-            if let Staged::Known(at) = staged
-                && let Some((position, _)) = known.get(*at)
-            {
-                self.note_exemplar(*position, sequence, exemplar);
-            }
-        }
-    }
+/// Those of a push whose samples were all known, by position.
+pub(crate) fn of_known(
+    exemplars: &[(Staged, Arc<Exemplar>)],
+    known: &[(u32, f64)],
+) -> Vec<(u32, Arc<Exemplar>)> {
+    let of_known = |(staged, exemplar): &(Staged, Arc<Exemplar>)| match staged {
+        Staged::Known(at) => Some((known.get(*at)?.0, Arc::clone(exemplar))),
+        Staged::Parsed(_) => None,
+    };
+    exemplars.iter().filter_map(of_known).collect()
+}
 
-    fn note_exemplar(&mut self, position: u32, sequence: u64, exemplar: &Arc<Exemplar>) {
+impl Body {
+    pub(crate) fn note_exemplar(&mut self, position: u32, sequence: u64, exemplar: &Arc<Exemplar>) {
         let dated = Dated { sequence, exemplar: Arc::clone(exemplar) };
         self.exemplars.insert(position, dated);
     }

@@ -13,7 +13,9 @@ use crate::window::Windows;
 use hashbrown::HashTable;
 use parking_lot::Mutex;
 use sidecar_model::{ABSENT, Aggregation, Tick, Total};
+use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What a position holds and where it counts: a kind in the upper three bits, an index below.
@@ -58,6 +60,10 @@ impl Target {
     pub(crate) const fn bits(self) -> u32 {
         self.0
     }
+
+    pub(crate) const fn from_bits(bits: u32) -> Target {
+        Target(bits)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +91,8 @@ pub(crate) struct Held {
 pub(crate) struct Instance {
     pub(crate) id: Box<str>,
     pub(crate) role: WriterRole,
+    /// Given when it is registered, in that order, never twice: what the journal calls it. 0: not yet.
+    number: AtomicU64,
     pub(crate) body: Mutex<Body>,
 }
 
@@ -108,7 +116,20 @@ impl WriterRole {
 
 impl Instance {
     pub(crate) fn new(id: &str, role: WriterRole) -> Instance {
-        Instance { id: id.into(), role, body: Mutex::new(Body::default()) }
+        Instance::stored(id.into(), role, 0, Body::default())
+    }
+
+    pub(crate) fn stored(id: Box<str>, role: WriterRole, number: u64, body: Body) -> Instance {
+        Instance { id, role, number: AtomicU64::new(number), body: Mutex::new(body) }
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number.load(Ordering::Relaxed)
+    }
+
+    /// Only with the catalog locked.
+    pub(crate) fn set_number(&self, number: u64) {
+        self.number.store(number, Ordering::Relaxed);
     }
 }
 
@@ -135,6 +156,8 @@ pub(crate) struct Body {
     pub(crate) ended: bool,
     /// Sequence number of the push that it came with.
     pub(crate) arrival: u64,
+    /// Sequence number of the latest push that was applied.
+    pub(crate) applied: u64,
     pub(crate) slot: Option<u32>,
     /// Where it counts while it is live.
     pub(crate) job: Option<InJob>,
@@ -184,6 +207,8 @@ pub(crate) struct Body {
     pub(crate) times: (f64, f64),
     /// How often it was silent for its decay time and came back.
     pub(crate) silences: u32,
+    /// It was restored, and nothing was heard of it since: its gauges may be a dead process's.
+    pub(crate) unheard: bool,
 }
 
 /// Sees two processes under one id: a push that falls, then one that is back at or above what
@@ -224,6 +249,7 @@ impl Default for Body {
             sequence: None,
             ended: false,
             arrival: 0,
+            applied: 0,
             slot: None,
             job: None,
             past: Past::Full,
@@ -250,6 +276,7 @@ impl Default for Body {
             key: None,
             times: (0.0, 0.0),
             silences: 0,
+            unheard: false,
         }
     }
 }
@@ -278,39 +305,27 @@ pub(crate) fn duration_tenths(wait: Duration) -> u32 {
 }
 
 impl Body {
-    /// Applies known positions when nothing about them is unusual: no counter falls or is not a
-    /// number, no process began anew, every histogram is whole, nothing stands twice. `None`: nothing was changed, the
-    /// push needs the catalog. `number` gives the push's sequence number.
-    pub(crate) fn apply_known(
-        &mut self,
-        staged: &[(u32, f64)],
-        mut stamp: Stamp,
-        number: impl FnOnce() -> u64,
-    ) -> Option<KnownApplied> {
+    /// What known positions come to when nothing about them is unusual: no counter falls or is not a
+    /// number, no process began anew, every histogram is whole, nothing stands twice. In the order of
+    /// positions. `None`: the push needs the catalog.
+    pub(crate) fn known_writes<'p>(&self, staged: &'p [(u32, f64)]) -> Option<KnownWrites<'p>> {
         let found = self.check_known(staged)?;
         if !found.in_order && repeated(staged, self.positions()) > 0 {
             return None;
         }
+        if found.in_order && !found.parts {
+            return Some(KnownWrites { values: Cow::Borrowed(staged), non_finite_sums: 0 });
+        }
         let groups = if found.parts { self.settle_known_groups(staged)? } else { Vec::new() };
         let non_finite_sums = groups.iter().map(|(_, _, left_out)| u64::from(*left_out)).sum();
-        stamp.sequence = number();
-        for (position, value) in staged {
-            if self.targets[*position as usize].kind() != Kind::Part {
-                self.write(*position as usize, *value, stamp);
-            }
-        }
+        let is_part = |position: u32| self.targets[position as usize].kind() == Kind::Part;
+        let mut values: Vec<(u32, f64)> =
+            staged.iter().copied().filter(|(position, _)| !is_part(*position)).collect();
         for (group, parts, _) in groups {
-            let first = self.groups[group as usize].first as usize;
-            for (at, value) in parts.iter().enumerate() {
-                self.write(first + at, *value, stamp);
-            }
+            values.extend((self.groups[group as usize].first..).zip(parts));
         }
-        if !self.windows.is_empty() {
-            self.windows.record(staged, stamp.written);
-        }
-        // Nothing fell: what was seen of two processes under the id was not twice in a row.
-        self.watch.returns = 0;
-        Some(KnownApplied { non_finite_sums })
+        values.sort_unstable_by_key(|(position, _)| *position);
+        Some(KnownWrites { values: Cow::Owned(values), non_finite_sums })
     }
 
     /// Notes that the same samples came in another order, unless somebody reads the shape now.
@@ -466,9 +481,10 @@ impl Body {
     }
 }
 
-/// What applying known positions brought to light.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct KnownApplied {
+/// What a push of known positions writes.
+#[derive(Debug)]
+pub(crate) struct KnownWrites<'p> {
+    pub(crate) values: Cow<'p, [(u32, f64)]>,
     pub(crate) non_finite_sums: u64,
 }
 

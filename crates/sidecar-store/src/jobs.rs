@@ -3,6 +3,7 @@
 
 use crate::maps::{Map, Seed};
 use crate::settings::Settings;
+use crate::stored::{Corrupt, Reader, Stored, Writer};
 use std::sync::Arc;
 
 /// Of a series that is no longer.
@@ -39,6 +40,17 @@ struct JobLimits {
 pub(crate) struct InJob {
     job: u32,
     pub(crate) name: Arc<str>,
+}
+
+/// The catalog gives it a place when its writer is counted in.
+impl Stored for InJob {
+    fn put(&self, out: &mut Writer<'_>) {
+        self.name.put(out);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<InJob, Corrupt> {
+        Ok(InJob { job: NO_JOB, name: Stored::take(from)? })
+    }
 }
 
 /// A job, what it has and what it may have.

@@ -3,6 +3,7 @@
 use crate::maps::{Map, Seed};
 use crate::outcome::{KeyState, Outcome};
 use crate::stager::{Grant, Room};
+use crate::stored::{Corrupt, Reader, Writer, stored};
 use sidecar_model::Tick;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ struct Key {
     /// `None`: in flight.
     outcome: Option<Outcome>,
 }
+
+stored!(Key { body, since, outcome });
 
 impl Keys {
     pub(crate) fn new(seed: Seed) -> Keys {
@@ -51,15 +54,31 @@ impl Keys {
         KeyState::Fresh
     }
 
-    pub(crate) fn finish(&mut self, key: &str, outcome: &Outcome, now: Tick) {
-        if let Some(known) = self.known.get_mut(key) {
-            known.outcome = Some(outcome.clone());
-            known.since = now;
+    pub(crate) fn finish(&mut self, key: &str, body: u64, outcome: &Outcome, now: Tick) {
+        let answered = Key { body, since: now, outcome: Some(outcome.clone()) };
+        self.known.insert(key.into(), answered);
+    }
+
+    /// Nothing was applied; of an answered key nothing changes.
+    pub(crate) fn release(&mut self, key: &str) {
+        if self.known.get(key).is_some_and(|known| known.outcome.is_none()) {
+            self.known.remove(key);
         }
     }
 
-    pub(crate) fn release(&mut self, key: &str) {
-        self.known.remove(key);
+    /// Those that were answered: what is in flight ends with its process.
+    pub(crate) fn put(&self, out: &mut Writer<'_>) {
+        out.sorted(self.known.iter().filter(|(_, key)| key.outcome.is_some()));
+    }
+
+    pub(crate) fn take(from: &mut Reader<'_>, seed: Seed) -> Result<Keys, Corrupt> {
+        let mut keys = Keys::new(seed);
+        keys.known.extend(from.sorted::<Box<str>, Key>()?);
+        if keys.known.values().all(|key| key.outcome.is_some()) {
+            Ok(keys)
+        } else {
+            Err(Corrupt("a key in flight"))
+        }
     }
 
     /// Forgets answered keys of pushes that are `window` ago.

@@ -10,6 +10,7 @@ mod apply;
 mod bounds;
 mod by_writer;
 mod catalog;
+mod change;
 mod collect;
 mod counters;
 mod delete;
@@ -22,6 +23,7 @@ mod gather;
 mod group;
 mod group_view;
 mod grouping;
+mod hash;
 mod inspect;
 mod instance;
 mod jobs;
@@ -34,14 +36,17 @@ mod maps;
 mod natives;
 mod outcome;
 mod place;
+mod record;
 mod relief;
 mod reload;
 mod remember;
 mod replace;
 mod settings;
 mod shape;
+mod snapshot;
 mod stager;
 mod store;
+mod stored;
 mod upkeep;
 mod values;
 mod view;
@@ -51,12 +56,15 @@ pub use group_view::{GroupFamilyView, GroupValue, GroupView};
 pub use grouping::GroupKey;
 pub use jobs::JobView;
 pub use journal::{Journal, JournalFull, Position};
-pub use outcome::{KeyState, Outcome, PushMeta, PushTimes, Reason, Refused, Replaces, Sequence};
+pub use outcome::{
+    KeyState, Outcome, PushKey, PushMeta, PushTimes, Reason, Refused, Replaces, Sequence,
+};
 pub use settings::{
     Bounds, Departed, Glob, JobSettings, Limits, Match, Rule, Settings, UnknownPast,
 };
 pub use stager::{Grant, Room, Stager};
 pub use store::Store;
+pub use stored::Corrupt;
 pub use view::{
     ContributionView, FamilyView, InstanceView, Matcher, Observed, Selector, SeriesView, Stats,
     Value,

@@ -2,7 +2,7 @@
 //! and the compaction of an instance's columns that all of it needs.
 
 use crate::bounds::place;
-use crate::catalog::{Catalog, Folded, ForgottenId};
+use crate::catalog::{Catalog, Folded, ForgottenId, in_order};
 use crate::group::GroupState;
 use crate::instance::{Body, Instance, Kind, State, Target, WriterRole};
 use crate::maps::{Map, Set};
@@ -121,8 +121,8 @@ impl Store {
             Some(id) => merged.contains(&id),
             None => series.contains(&of),
         };
-        let folded: Vec<u32> =
-            catalog.folded.keys().copied().filter(|of| is_hit(catalog, *of)).collect();
+        let mut folded = in_order(catalog.folded.keys());
+        folded.retain(|of| is_hit(catalog, *of));
         for series in folded {
             catalog.remove_folded(series);
         }

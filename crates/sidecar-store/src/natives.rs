@@ -7,6 +7,7 @@ use crate::apply::Apply;
 use crate::draft::Draft;
 use crate::instance::{Body, Past, WriterRole};
 use crate::maps::Set;
+use crate::stored::stored;
 use sidecar_model::{NativeHistogram, is_absent};
 
 /// Buckets of one merged histogram; beyond it the resolution is lowered.
@@ -32,6 +33,8 @@ pub(crate) struct Native {
     /// A part of it counts for nothing (a baseline): then it is not shown.
     is_partial: bool,
 }
+
+stored!(Native { value, base, is_partial });
 
 impl Native {
     /// What it counts, with earlier lives where they do; `None`: that is not known.

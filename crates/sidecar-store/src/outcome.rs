@@ -1,6 +1,7 @@
 //! What a push says of itself, and what the store answers.
 
 use crate::grouping::GroupKey;
+use crate::journal::Position;
 use crate::stager::Room;
 use sidecar_model::Temporality;
 use std::time::Duration;
@@ -27,6 +28,17 @@ pub struct PushMeta<'a> {
     /// is an input of the push as the body is.
     pub room: Option<&'a dyn Room>,
     pub times: Option<PushTimes>,
+    /// Kept with what the push comes to: it is there after a crash if and only if the push is.
+    pub key: Option<PushKey<'a>>,
+}
+
+/// An `Idempotency-Key` that [`crate::Store::begin_key`] found fresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PushKey<'a> {
+    /// Scope and key.
+    pub key: &'a str,
+    /// [`crate::Store::hash`] of the body.
+    pub body: u64,
 }
 
 /// What of the writer's earlier pushes goes, if this push does not have it. Of an instance gauges
@@ -70,12 +82,16 @@ pub struct Outcome {
     pub late: bool,
     /// Strict, and something was refused: nothing was applied.
     pub withheld: bool,
+    /// The journal takes no more: nothing was applied.
+    pub journal_full: bool,
+    /// The push's record in the journal; 0: there is none.
+    pub recorded: Position,
 }
 
 impl Outcome {
     /// Something was refused and nothing was applied.
     pub fn is_refusal(&self) -> bool {
-        self.withheld || (self.samples == 0 && !self.refused.is_empty())
+        self.withheld || self.journal_full || (self.samples == 0 && !self.refused.is_empty())
     }
 }
 
@@ -163,7 +179,7 @@ impl Reason {
 /// What an `Idempotency-Key` leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyState {
-    /// First seen: apply, then call `finish_key` (or `release_key` when nothing was applied).
+    /// First seen: push with it ([`PushMeta::key`]); call `release_key` when nothing was applied.
     Fresh,
     /// Applied before: answer this, apply nothing.
     Done(Outcome),

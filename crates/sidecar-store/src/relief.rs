@@ -1,9 +1,10 @@
 //! What goes when memory is short: whole merged series that nobody live has, the longest unwritten
 //! first. What a live instance counts in stays as it is, its departed total included.
 
-use crate::catalog::{Catalog, NO_FAMILY};
+use crate::catalog::{Catalog, NO_FAMILY, in_order};
 use crate::family::Family;
 use crate::instance::{Body, Instance, Kind, State, WriterRole};
+use crate::record::Record;
 use crate::store::Store;
 use crate::upkeep::release_unused;
 use sidecar_model::Tick;
@@ -24,22 +25,30 @@ impl Store {
     /// Memory is short: lets some of what nobody live has go. How many merged series went; zero:
     /// there is nothing more to let go.
     pub fn relieve(&self, now: Tick) -> usize {
-        let mut catalog = self.catalog.write();
+        let mut catalog = self.change();
+        if self.tell(&Record::Relieve, now).is_err() {
+            return 0;
+        }
         let instances = self.all_instances();
         let held = self.held_by_the_living(&catalog, &instances);
-        let mut latest: Vec<Option<u32>> = vec![None; catalog.merged.len()];
+        // When it was written last, and its first series: numbers of merged ones are a process's own.
+        let mut latest: Vec<Option<(u32, usize)>> = vec![None; catalog.merged.len()];
         for (series, merged) in catalog.merged_of.iter().enumerate() {
             let (entry, at) = (&catalog.series[series], *merged as usize);
             if entry.family != NO_FAMILY && held.get(at) == Some(&false) {
-                latest[at] = latest[at].max(Some(entry.written));
+                let (written, first) = latest[at].unwrap_or((0, series));
+                latest[at] = Some((written.max(entry.written), first));
             }
         }
-        let mut unheld: Vec<(u32, usize)> =
-            latest.iter().enumerate().filter_map(|(at, written)| Some(((*written)?, at))).collect();
+        let mut unheld: Vec<(u32, usize, usize)> = latest
+            .iter()
+            .enumerate()
+            .filter_map(|(at, known)| known.map(|(written, first)| (written, first, at)))
+            .collect();
         unheld.sort_unstable();
         unheld.truncate((unheld.len() / SHARE).max(LEAST));
         let mut goes = vec![false; catalog.merged.len()];
-        for (_, at) in &unheld {
+        for (_, _, at) in &unheld {
             goes[*at] = true;
         }
         let gone: Vec<bool> = catalog
@@ -87,7 +96,8 @@ impl Catalog {
     /// Families that nobody holds and that have no series any more.
     fn drop_empty_families(&mut self) {
         let empty = |(_, family): &(&u32, &Family)| family.holders == 0 && family.series.is_empty();
-        let empty: Vec<u32> = self.families.iter().filter(empty).map(|(id, _)| *id).collect();
+        let mut empty: Vec<u32> = self.families.iter().filter(empty).map(|(id, _)| *id).collect();
+        empty.sort_unstable();
         for family in empty {
             self.remove_family(family);
         }
@@ -105,7 +115,8 @@ pub(crate) fn drop_series(
         return;
     }
     let is_gone = |series: u32| gone.get(series as usize).copied().unwrap_or(false);
-    let folded: Vec<u32> = catalog.folded.keys().copied().filter(|s| is_gone(*s)).collect();
+    let mut folded = in_order(catalog.folded.keys());
+    folded.retain(|series| is_gone(*series));
     for series in folded {
         catalog.remove_folded(series);
     }

@@ -1,7 +1,7 @@
 //! New settings: families whose type changes by rule end, everything else is merged anew.
 
-use crate::catalog::Catalog;
-use crate::family::type_by_rule;
+use crate::catalog::{Catalog, in_order};
+use crate::family::{Family, type_by_rule};
 use crate::instance::{Body, Instance, Kind, WriterRole};
 use crate::maps::Set;
 use crate::store::Store;
@@ -11,15 +11,12 @@ use std::sync::Arc;
 impl Store {
     pub(crate) fn reload_all(&self, catalog: &mut Catalog, _now: Tick) {
         let settings = self.settings();
-        let retyped: Vec<u32> = catalog
-            .families
-            .iter()
-            .filter(|(_, family)| match type_by_rule(&settings, &family.sample_name()) {
-                Some(by_rule) => by_rule != family.metric_type,
-                None => family.typed_by_rule,
-            })
-            .map(|(id, _)| *id)
-            .collect();
+        let is_retyped = |family: &Family| match type_by_rule(&settings, &family.sample_name()) {
+            Some(by_rule) => by_rule != family.metric_type,
+            None => family.typed_by_rule,
+        };
+        let mut retyped = in_order(catalog.families.keys());
+        retyped.retain(|id| catalog.families.get(id).is_some_and(is_retyped));
         for family in &retyped {
             catalog.remove_family(*family);
         }

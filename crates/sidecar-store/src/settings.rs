@@ -175,6 +175,10 @@ impl Glob {
         Glob(pattern.chars().collect())
     }
 
+    pub(crate) fn pattern(&self) -> String {
+        self.0.iter().collect()
+    }
+
     /// Linear in `text` times the pattern's stars.
     pub fn matches(&self, text: &str) -> bool {
         let text: Vec<char> = text.chars().collect();

@@ -6,6 +6,7 @@ mod group;
 mod labels;
 mod room;
 mod shares;
+mod stored;
 
 use crate::exemplars::{Staged, exemplar_of};
 use crate::facts::{Facts, effective_type};

@@ -1,25 +1,30 @@
 //! The store's door: who locks what, in which order. The catalog's lock comes before any
 //! instance's; one instance is locked at a time; none is held while decoding or encoding.
 
-use crate::apply::{Apply, Commit};
+use crate::apply::{Apply, Commit, Place};
 use crate::catalog::Catalog;
+use crate::change::Recording;
 use crate::collect::Collector;
 use crate::counters::Counters;
+use crate::exemplars::of_known;
 use crate::facts::Facts;
 use crate::faults::{self, Step};
 use crate::grouping::{GroupKey, Grouping};
-use crate::instance::{Instance, Stamp, State, WriterRole, duration_tenths, from_tenths, tenths};
+use crate::hash::stable_hash;
+use crate::instance::{Instance, State, WriterRole, from_tenths, tenths};
+use crate::journal::JournalFull;
 use crate::keys::Keys;
 use crate::maps::{Map, Seed, Set};
 use crate::outcome::{KeyState, Outcome, PushMeta, Replaces};
+use crate::record::{KnownPush, Record, Replay};
 use crate::settings::Settings;
 use crate::shape::StepRef;
 use crate::stager::{Room, Stager};
+use crate::stored::Writer;
 use crate::upkeep::Round;
 use parking_lot::{Mutex, RwLock};
 use sidecar_model::Tick;
 use std::collections::BTreeSet;
-use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -36,9 +41,14 @@ pub struct Store {
     /// Plain groups, by the text of their key.
     groups: RwLock<Map<Box<str>, Arc<Instance>>>,
     pub(crate) accumulator: Arc<Instance>,
-    sequence: AtomicU64,
+    pub(crate) sequence: AtomicU64,
+    /// The last number that an instance was given.
+    pub(crate) numbers: AtomicU64,
     /// The catalog's count of it.
-    windows_changed: Arc<AtomicU64>,
+    pub(crate) windows_changed: Arc<AtomicU64>,
+    pub(crate) recording: Recording,
+    /// While what was is read back.
+    pub(crate) replay: Mutex<Option<Replay>>,
     facts: Mutex<Set<Arc<Facts>>>,
     pub(crate) keys: Mutex<Keys>,
     pub(crate) collector: Mutex<Collector>,
@@ -58,6 +68,9 @@ impl Store {
             groups: RwLock::new(Map::with_hasher(seed.clone())),
             accumulator: Arc::new(Instance::new("", WriterRole::Accumulator)),
             sequence: AtomicU64::new(0),
+            numbers: AtomicU64::new(0),
+            recording: Recording::default(),
+            replay: Mutex::default(),
             facts: Mutex::new(Set::with_hasher(seed.clone())),
             keys: Mutex::new(Keys::new(seed.clone())),
             collector: Mutex::default(),
@@ -95,8 +108,8 @@ impl Store {
         if let Some(outcome) = self.commit_known(&mut stager, meta, now) {
             return Commit::Done(outcome);
         }
-        let mut catalog = self.catalog.write();
-        Apply::run(self, &mut catalog, stager, meta, now)
+        let mut catalog = self.change();
+        Apply::run(self, &mut catalog, stager, meta, now, Place::Next)
     }
 
     /// The common push: one live instance, a shape it had before, nothing unusual. `None`: it
@@ -107,7 +120,7 @@ impl Store {
         meta: &PushMeta<'_>,
         now: Tick,
     ) -> Option<Outcome> {
-        if !stager.repeats_known_shape() || meta.is_final {
+        if !stager.repeats_known_shape() || meta.is_final || meta.key.is_some() {
             return None;
         }
         let primary = stager.primary.as_mut()?;
@@ -115,6 +128,7 @@ impl Store {
         if !matches!(instance.role, WriterRole::Identified | WriterRole::Group) {
             return None;
         }
+        let _beside_others = self.beside_others();
         let mut body = instance.body.lock();
         let usual = body.state == State::Live
             && body.generation == primary.generation
@@ -125,7 +139,7 @@ impl Store {
         if !usual {
             return None;
         }
-        match (&mut body.sequence, meta.sequence) {
+        match (&body.sequence, meta.sequence) {
             (Some((epoch, n)), Some(pushed)) if **epoch == *pushed.epoch => {
                 if pushed.n <= *n {
                     self.counters.late_pushes.add(1);
@@ -135,48 +149,50 @@ impl Store {
             (_, None) => {}
             (Some(_) | None, Some(_)) => return None,
         }
-        if meta.ttl.is_some() && body.ttls.is_empty() {
-            body.ttls = vec![0; body.positions()];
-        }
-        let ttl = meta.ttl.map_or(0, duration_tenths);
-        let stamp = Stamp { sequence: 0, written: tenths(now), ttl };
-        let mut number = 0;
-        let applied = body.apply_known(&stager.known, stamp, || {
-            number = self.next_sequence();
-            number
-        })?;
-        body.note_known_exemplars(&stager.exemplars, &stager.known, number);
-        if let (Some((_, n)), Some(pushed)) = (&mut body.sequence, meta.sequence) {
-            *n = pushed.n;
-        }
-        body.heard = body.heard.max(now);
-        body.ttl = meta.ttl;
-        body.note_times(meta.times);
-        if let Some(ttl) = meta.ttl {
-            body.gauge_due = body.gauge_due.min(now.after(ttl));
+        let writes = body.known_writes(&stager.known)?;
+        let exemplars = of_known(&stager.exemplars, &stager.known);
+        let push = KnownPush {
+            number: self.next_sequence(),
+            written: tenths(now),
+            ttl: meta.ttl,
+            n: meta.sequence.map(|sequence| sequence.n),
+            times: meta.times,
+        };
+        let record = |out: &mut Writer<'_>| {
+            push.put_with(instance, &body, &writes.values, &exemplars, out);
+        };
+        let Ok(recorded) = self.record_known(record) else {
+            return Some(Outcome { journal_full: true, ..Outcome::default() });
+        };
+        body.take_known(push, &writes.values);
+        for (position, exemplar) in &exemplars {
+            body.note_exemplar(*position, push.number, exemplar);
         }
         if !stager.links.is_empty() {
             primary.shape = Arc::default();
             body.learn_order(&stager.links);
         }
         drop(body);
-        self.counters.non_finite_sums.add(applied.non_finite_sums);
-        Some(Outcome { samples: stager.known.len() as u64, ..Outcome::default() })
+        self.counters.non_finite_sums.add(writes.non_finite_sums);
+        Some(Outcome { samples: stager.known.len() as u64, recorded, ..Outcome::default() })
     }
 
     /// Forgets everything, ids too.
-    pub fn clear(&self, _now: Tick) {
-        let mut catalog = self.catalog.write();
+    pub fn clear(&self, now: Tick) -> Result<(), JournalFull> {
+        let mut catalog = self.change();
+        self.tell(&Record::Clear, now)?;
         self.clear_all(&mut catalog);
         self.keys.lock().clear();
+        Ok(())
     }
 
     /// Goodbye of an instance: gauges go, what it counted stays. False: nobody of that id.
-    pub fn depart(&self, id: &str, now: Tick) -> bool {
-        let mut catalog = self.catalog.write();
-        let Some(instance) = self.find_instance(id) else { return false };
+    pub fn depart(&self, id: &str, now: Tick) -> Result<bool, JournalFull> {
+        let mut catalog = self.change();
+        let Some(instance) = self.find_instance(id) else { return Ok(false) };
+        self.tell(&Record::Depart { id: id.into() }, now)?;
         self.depart_instance(&mut catalog, &instance, now);
-        true
+        Ok(true)
     }
 
     /// Whether the key names no instance.
@@ -187,50 +203,72 @@ impl Store {
     /// Goodbye of a group. A plain one is gone with all it had; one with an id departs as an
     /// instance does, and with `erase` takes its share along. Both where settings made one the other.
     /// False: no such group.
-    pub fn delete_group(&self, key: &GroupKey, erase: bool, now: Tick) -> bool {
-        let mut catalog = self.catalog.write();
+    pub fn delete_group(
+        &self,
+        key: &GroupKey,
+        erase: bool,
+        now: Tick,
+    ) -> Result<bool, JournalFull> {
+        let mut catalog = self.change();
         let text = key.text();
         let plain = self.find_group(&text);
+        let of_key = |instance: &Arc<Instance>| instance.body.lock().key.is_some();
+        let instance = self.find_instance(&text).filter(of_key);
+        if plain.is_none() && instance.is_none() {
+            return Ok(false);
+        }
+        self.tell(&Record::DeleteGroup { key: key.clone(), erase }, now)?;
         if let Some(group) = &plain {
             self.remove_group(&mut catalog, group, now);
         }
-        let of_key = |instance: &Arc<Instance>| instance.body.lock().key.is_some();
-        let Some(instance) = self.find_instance(&text).filter(of_key) else {
-            return plain.is_some();
-        };
-        if erase {
-            self.erase_instance(&mut catalog, &instance, now);
-        } else {
-            self.depart_instance(&mut catalog, &instance, now);
+        match instance {
+            Some(instance) if erase => self.erase_instance(&mut catalog, &instance, now),
+            Some(instance) => self.depart_instance(&mut catalog, &instance, now),
+            None => {}
         }
-        true
+        Ok(true)
     }
 
     /// Goodbye of every group whose key has all labels of `key`. How many there were.
-    pub fn delete_groups_below(&self, key: &GroupKey, erase: bool, now: Tick) -> usize {
+    pub fn delete_groups_below(
+        &self,
+        key: &GroupKey,
+        erase: bool,
+        now: Tick,
+    ) -> Result<usize, JournalFull> {
         let below: BTreeSet<GroupKey> = self
             .all_instances()
             .iter()
             .filter_map(|instance| instance.body.lock().key.clone())
             .filter(|other| key.labels().iter().all(|label| other.labels().contains(label)))
             .collect();
-        below.iter().filter(|key| self.delete_group(key, erase, now)).count()
+        let mut deleted = 0;
+        for key in &below {
+            deleted += usize::from(self.delete_group(key, erase, now)?);
+        }
+        Ok(deleted)
     }
 
     /// Goodbye of an instance, and the series it counted in restart at zero. False: nobody of
     /// that id whose values are remembered.
-    pub fn erase(&self, id: &str, now: Tick) -> bool {
-        let mut catalog = self.catalog.write();
-        let Some(instance) = self.find_instance(id) else { return false };
+    pub fn erase(&self, id: &str, now: Tick) -> Result<bool, JournalFull> {
+        let mut catalog = self.change();
+        let Some(instance) = self.find_instance(id) else { return Ok(false) };
+        self.tell(&Record::Erase { id: id.into() }, now)?;
         self.erase_instance(&mut catalog, &instance, now);
-        true
+        Ok(true)
     }
 
     /// Other settings from now on: everything is merged anew, no contribution changes.
-    pub fn reload(&self, settings: Settings, now: Tick) {
-        let mut catalog = self.catalog.write();
-        *self.settings.write() = Arc::new(settings);
-        self.reload_all(&mut catalog, now);
+    pub fn reload(&self, settings: Settings, now: Tick) -> Result<(), JournalFull> {
+        let mut catalog = self.change();
+        let record = Record::Reload { settings };
+        self.tell(&record, now)?;
+        if let Record::Reload { settings } = record {
+            self.set_settings(settings);
+            self.reload_all(&mut catalog, now);
+        }
+        Ok(())
     }
 
     // ---- idempotency
@@ -241,19 +279,13 @@ impl Store {
         self.keys.lock().begin(key, body, now, (limit, room))
     }
 
-    pub fn finish_key(&self, key: &str, outcome: &Outcome, now: Tick) {
-        self.keys.lock().finish(key, outcome, now);
-    }
-
     pub fn release_key(&self, key: &str) {
         self.keys.lock().release(key);
     }
 
-    /// Hash of bytes under the store's seed.
+    /// Hash of bytes, the same in every process.
     pub fn hash(&self, bytes: &[u8]) -> u64 {
-        let mut hasher = self.seed.build_hasher();
-        hasher.write(bytes);
-        hasher.finish()
+        stable_hash(bytes)
     }
 
     // ---- for the other files of this crate
@@ -288,6 +320,12 @@ impl Store {
     }
 
     pub(crate) fn register(&self, instance: &Arc<Instance>) {
+        if instance.number() == 0 {
+            instance.set_number(self.numbers.fetch_add(1, Ordering::Relaxed) + 1);
+        }
+        if let Some(replay) = &mut *self.replay.lock() {
+            replay.by_number.insert(instance.number(), Arc::clone(instance));
+        }
         let writers = self.writers(instance.role);
         writers.write().insert(instance.id.clone(), Arc::clone(instance));
     }
@@ -301,10 +339,16 @@ impl Store {
         self.groups.write().clear();
     }
 
-    /// Plain groups too.
+    pub(crate) fn set_settings(&self, settings: Settings) {
+        *self.settings.write() = Arc::new(settings);
+    }
+
+    /// Plain groups too, in the order in which they came: what is done to each of them must not depend
+    /// on the order of a table.
     pub(crate) fn all_instances(&self) -> Vec<Arc<Instance>> {
         let mut all: Vec<_> = self.instances.read().values().cloned().collect();
         all.extend(self.groups.read().values().cloned());
+        all.sort_unstable_by_key(|instance| instance.number());
         all
     }
 

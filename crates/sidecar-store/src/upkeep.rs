@@ -1,14 +1,18 @@
 //! What time does to the state: gauges decay, silent instances depart, departed ones are folded,
 //! ids and families are forgotten. In slices, so that no call holds the catalog for long.
 
-use crate::catalog::{Catalog, NO_FAMILY};
+use crate::catalog::{Catalog, NO_FAMILY, in_order};
+use crate::family::Family;
 use crate::instance::{
     Body, Instance, Kind, State, WriterRole, duration_tenths, from_tenths, tenths,
 };
 use crate::lifecycle::release_families;
+use crate::maps::Map;
+use crate::record::Record;
 use crate::relief::drop_series;
 use crate::settings::Settings;
 use crate::store::Store;
+use crate::stored::{Corrupt, Reader, Stored, Writer};
 use crate::window::reach;
 use sidecar_model::Tick;
 use std::sync::Arc;
@@ -32,16 +36,55 @@ pub(crate) struct Round {
     marked: Tick,
 }
 
+impl Round {
+    /// Who waits goes by number; what deltas have added up to has none.
+    pub(crate) fn put(&self, out: &mut Writer<'_>) {
+        let Round { waiting, swept, marks, marked } = self;
+        out.length(waiting.len());
+        waiting.iter().for_each(|instance| out.number(instance.number()));
+        swept.put(out);
+        marks.put(out);
+        marked.put(out);
+    }
+
+    pub(crate) fn take(
+        from: &mut Reader<'_>,
+        accumulator: &Arc<Instance>,
+        by_number: &Map<u64, Arc<Instance>>,
+    ) -> Result<Round, Corrupt> {
+        let numbers: Vec<u64> = Stored::take(from)?;
+        // Somebody who is gone takes its share of a slice, too.
+        let gone = || {
+            let body = Body { state: State::Gone, ..Body::default() };
+            Arc::new(Instance::stored("".into(), WriterRole::Identified, u64::MAX, body))
+        };
+        let waiting = numbers.iter().map(|number| match number {
+            0 => Arc::clone(accumulator),
+            number => by_number.get(number).cloned().unwrap_or_else(gone),
+        });
+        Ok(Round {
+            waiting: waiting.collect(),
+            swept: Stored::take(from)?,
+            marks: Stored::take(from)?,
+            marked: Stored::take(from)?,
+        })
+    }
+}
+
 impl Store {
     /// Decay, departures, forgetting; to be called about every second. Does a bounded part of the
-    /// work; true: more is due now.
+    /// work; true: more is due now. Does nothing while the journal is full.
     pub fn upkeep(&self, now: Tick) -> bool {
         let mut round = self.round.lock();
+        let mut catalog = self.change();
+        if self.tell(&Record::Upkeep, now).is_err() {
+            // Nothing may change now. Time that is not recorded passes with the next step.
+            return false;
+        }
         let settings = self.settings();
         if round.waiting.is_empty() {
             self.begin_round(&mut round, &settings, now);
         }
-        let mut catalog = self.catalog.write();
         let mut budget = POSITIONS_PER_SLICE;
         while let Some(instance) = round.waiting.pop() {
             let marks = round.marks;
@@ -174,12 +217,10 @@ impl Store {
 
     fn sweep(&self, catalog: &mut Catalog, settings: &Settings, now: Tick) {
         catalog.forgotten.retain(|_, known| now.since(known.since) < settings.retain);
-        let forgotten: Vec<u32> = catalog
-            .families
-            .iter()
-            .filter(|(_, f)| f.holders == 0 && now.since(f.unheld_since) >= settings.retain)
-            .map(|(id, _)| *id)
-            .collect();
+        let is_forgotten =
+            |f: &Family| f.holders == 0 && now.since(f.unheld_since) >= settings.retain;
+        let mut forgotten = in_order(catalog.families.keys());
+        forgotten.retain(|id| catalog.families.get(id).is_some_and(is_forgotten));
         for family in forgotten {
             catalog.remove_family(family);
         }

@@ -9,6 +9,7 @@ use crate::catalog::Catalog;
 use crate::family::Family;
 use crate::instance::{Body, Kind, duration_tenths, from_tenths};
 use crate::maps::Map;
+use crate::stored::{Corrupt, Reader, Stored, Writer, stored};
 use crate::view::Observed;
 use sidecar_model::{Window, WindowFunction};
 use std::collections::VecDeque;
@@ -67,6 +68,54 @@ impl Windowing {
 
     pub(crate) fn now(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
+    }
+}
+
+stored!(Recording { window, number });
+stored!(Ring { recording, buckets });
+stored!(Bucket { step, count, value });
+
+impl Stored for Windows {
+    fn put(&self, out: &mut Writer<'_>) {
+        let Windows { rings, settled } = self;
+        settled.put(out);
+        out.sorted(rings.iter());
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Windows, Corrupt> {
+        let settled = Stored::take(from)?;
+        Ok(Windows { rings: from.sorted()?.into_iter().collect(), settled })
+    }
+}
+
+impl Catalog {
+    /// Which families have a window; behind all writers, whose wishes decide it.
+    pub(crate) fn put_windowing(&self, out: &mut Writer<'_>) {
+        let Windowing { families: _, begun, changes: _ } = &self.windowing;
+        begun.put(out);
+        self.windowing.now().put(out);
+        let recordings =
+            self.families.iter().filter_map(|(id, f)| Some((id, f.recording.as_ref()?)));
+        out.sorted(recordings);
+    }
+
+    pub(crate) fn take_windowing(&mut self, from: &mut Reader<'_>) -> Result<(), Corrupt> {
+        self.windowing.begun = Stored::take(from)?;
+        self.windowing.changes.store(Stored::take(from)?, Ordering::Release);
+        self.families.values_mut().for_each(|family| family.recording = None);
+        let recordings: Vec<(u32, Recording)> = from.sorted()?;
+        self.windowing.families = recordings.len();
+        for (id, recording) in recordings {
+            let Some(family) = self.families.get_mut(&id) else {
+                return Err(Corrupt("a window of no family"));
+            };
+            family.recording = Some(recording);
+        }
+        if self.windowing.begun < u64::MAX / 2 && self.windowing.now() < u64::MAX / 2 {
+            Ok(())
+        } else {
+            Err(Corrupt("a number that is too large"))
+        }
     }
 }
 

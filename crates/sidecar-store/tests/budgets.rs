@@ -7,8 +7,8 @@ use sidecar_formats::prom_text::TextEncoder;
 use sidecar_formats::{Timestamps, ingest_json, prom_text};
 use sidecar_model::Tick;
 use sidecar_store::{
-    Glob, Grant, GroupKey, JobSettings, KeyState, Outcome, PushMeta, Replaces, Room, Settings,
-    Store,
+    Glob, Grant, GroupKey, JobSettings, KeyState, Outcome, PushKey, PushMeta, Replaces, Room,
+    Settings, Stager, Store,
 };
 
 /// Memory as somebody outside sees it.
@@ -192,9 +192,12 @@ fn without_memory_a_new_key_is_refused_and_a_known_one_answered() {
     let daemon = Daemon::new(Vec::new());
     let store = &daemon.store;
     assert_eq!(store.begin_key("k", 1, daemon.tick(), Some(&PLENTY)), KeyState::Fresh);
-    store.finish_key("k", &Outcome::default(), daemon.tick());
+    let meta = PushMeta { key: Some(PushKey { key: "k", body: 1 }), ..PushMeta::default() };
+    let body = counter("a", "x", &[(1, 1)]);
+    let push = |stager: &mut Stager<'_>| ingest_json::decode(body.as_bytes(), stager);
+    let answered = store.push(&meta, daemon.tick(), push).unwrap();
     let again = store.begin_key("k", 1, daemon.tick(), Some(&SHORT));
-    assert_eq!(again, KeyState::Done(Outcome::default()));
+    assert_eq!(again, KeyState::Done(answered));
     let new = store.begin_key("l", 1, daemon.tick(), Some(&SHORT));
     assert_eq!(new, KeyState::OutOfMemory);
 }

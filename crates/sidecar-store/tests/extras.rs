@@ -54,7 +54,7 @@ fn a_merged_counter_keeps_its_created_time_while_instances_come_and_go() {
         push(&store, &counter(id, value, at));
         assert_eq!(created(&store), Some(100.0), "{id}");
     }
-    store.depart("1", NOW);
+    store.depart("1", NOW).unwrap();
     assert_eq!(created(&store), Some(100.0));
 }
 
@@ -63,10 +63,10 @@ fn a_merged_counter_that_starts_at_zero_has_another_created_time() {
     let store = store();
     push(&store, &counter("1", 5, 100));
     push(&store, &counter("2", 5, 110));
-    store.erase("1", NOW);
+    store.erase("1", NOW).unwrap();
     assert_eq!(family(&store).values, [0.0]);
     assert_eq!(created(&store), None);
-    store.clear(NOW);
+    store.clear(NOW).unwrap();
     push(&store, &counter("2", 6, 110));
     assert_eq!(created(&store), Some(110.0));
 }
@@ -180,7 +180,7 @@ fn native_histograms_are_added_and_what_left_stays_counted() {
     push_native(&store, "2", &[(1, 1.0), (7, 1.0)]);
     let sum = Some(vec![(1, 3.0), (5, 1.0), (7, 1.0)]);
     assert_eq!(shown(&store), sum);
-    store.depart("2", NOW);
+    store.depart("2", NOW).unwrap();
     assert_eq!(shown(&store), sum);
     let late = NOW.after(Duration::from_secs(4000));
     push_native(&store, "1", &[(1, 2.0), (5, 1.0)]);
@@ -210,7 +210,7 @@ fn native_buckets_are_shown_only_where_everybody_has_them() {
     let store = self::store();
     push_native(&store, "1", &[(1, 2.0)]);
     push_native(&store, "2", &[(1, 5.0)]);
-    store.erase("2", NOW);
+    store.erase("2", NOW).unwrap();
     assert_eq!(shown(&store), None);
 }
 
@@ -222,7 +222,7 @@ fn a_life_with_other_classic_bounds_counts_once() {
         store.push(&PushMeta::default(), NOW, native_beside("1", Some(bound), buckets)).unwrap();
     }
     assert_eq!(shown(&store), Some(vec![(1, 8.0)]));
-    store.depart("1", NOW);
+    store.depart("1", NOW).unwrap();
     let late = NOW.after(Duration::from_secs(4000));
     store.push(&PushMeta::default(), late, native("other", &[(1, 1.0)])).unwrap();
     while store.upkeep(late) {}

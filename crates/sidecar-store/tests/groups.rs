@@ -169,8 +169,8 @@ fn a_plain_group_stays_until_it_is_deleted_or_its_ttl_is_over() {
     gateway.shows("a{instance=\"\",job=\"for_ever\"} 1");
     gateway.wait(100_000);
     gateway.shows("a{instance=\"\",job=\"for_ever\"} 1");
-    assert!(gateway.store.delete_group(&key("job/for_ever"), false, gateway.tick()));
-    assert!(!gateway.store.delete_group(&key("job/for_ever"), false, gateway.tick()));
+    assert!(gateway.store.delete_group(&key("job/for_ever"), false, gateway.tick()).unwrap());
+    assert!(!gateway.store.delete_group(&key("job/for_ever"), false, gateway.tick()).unwrap());
     assert_eq!((gateway.page(), gateway.times()), (String::new(), String::new()));
 }
 
@@ -200,11 +200,11 @@ fn a_key_with_an_id_is_an_instance() {
     gateway.shows("a{job=\"w\"} 12\nother{job=\"w\"} 1");
     gateway.put("job/w/_id/1", &text(2));
     gateway.shows("a{job=\"w\"} 14\ng{job=\"w\"} 1\nother{job=\"w\"} 1");
-    gateway.store.delete_group(&key("job/w/_id/1"), false, gateway.tick());
+    gateway.store.delete_group(&key("job/w/_id/1"), false, gateway.tick()).unwrap();
     gateway.shows("a{job=\"w\"} 14\nother{job=\"w\"} 1");
     gateway.wait(70);
     gateway.shows("a{job=\"w\"} 14");
-    gateway.store.delete_group(&key("job/w/_id/1"), true, gateway.tick());
+    gateway.store.delete_group(&key("job/w/_id/1"), true, gateway.tick()).unwrap();
     gateway.shows("a{job=\"w\"} 0");
 }
 
@@ -309,7 +309,7 @@ fn what_a_group_wrote_before_it_left_was_written() {
     gateway.put("instance/i/job/j", "# TYPE a counter\na{_id=\"1\"} 1\n");
     gateway.wait(170);
     gateway.put("instance/i/job/j", counter);
-    gateway.store.delete_group(&key("instance/i/job/j"), false, gateway.tick());
+    gateway.store.delete_group(&key("instance/i/job/j"), false, gateway.tick()).unwrap();
     gateway.wait(130);
     gateway.put("job/k/_id/1", counter);
     gateway.shows("a{instance=\"i\",job=\"j\"} 1\na{job=\"k\"} 2");
@@ -320,10 +320,13 @@ fn a_group_goes_by_its_key_whatever_settings_made_of_it() {
     let mut gateway = Gateway::new();
     gateway.put("job/w/pod/a", "x 1\n");
     let instance_labels = vec!["pod".to_owned()];
-    gateway.store.reload(Settings { instance_labels, ..Settings::default() }, gateway.tick());
+    gateway
+        .store
+        .reload(Settings { instance_labels, ..Settings::default() }, gateway.tick())
+        .unwrap();
     gateway.put("job/w/pod/a", "y 2\n");
     gateway.shows("x{instance=\"\",job=\"w\",pod=\"a\"} 1\ny{job=\"w\"} 2");
-    assert!(gateway.store.delete_group(&key("job/w/pod/a"), false, gateway.tick()));
+    assert!(gateway.store.delete_group(&key("job/w/pod/a"), false, gateway.tick()).unwrap());
     gateway.shows("");
 }
 
@@ -381,7 +384,7 @@ fn the_same_series_in_two_groups_is_refused() {
     let outcome = gateway.put("job/a", "m{x=\"1\"} 2\nn 1\n");
     assert_eq!(outcome.refused[0].reason.code(), "duplicate_series");
     gateway.shows("m{instance=\"\",job=\"a\",x=\"1\"} 1\nn{instance=\"\",job=\"a\"} 1");
-    gateway.store.delete_group(&key("job/a/x/1"), false, gateway.tick());
+    gateway.store.delete_group(&key("job/a/x/1"), false, gateway.tick()).unwrap();
     assert!(gateway.put("job/a", "m{x=\"1\"} 2\n").refused.is_empty());
     let histogram = "# TYPE h histogram\nh_bucket{x=\"1\",le=\"+Inf\"} 3\nh_count{x=\"1\"} 3\n";
     assert!(gateway.post("job/a", histogram).refused.is_empty());
@@ -429,8 +432,8 @@ fn groups_are_deleted_below_a_key() {
     for path in ["job/a", "job/a/x/1", "job/a/x/2/y/3", "job/b/x/1", "job/a/_id/7"] {
         gateway.put(path, "m 1\n");
     }
-    assert_eq!(gateway.store.delete_groups_below(&key("job/a/x/1"), false, gateway.tick()), 1);
-    assert_eq!(gateway.store.delete_groups_below(&key("job/a"), false, gateway.tick()), 3);
+    assert_eq!(gateway.store.delete_groups_below(&key("job/a/x/1"), false, gateway.tick()), Ok(1));
+    assert_eq!(gateway.store.delete_groups_below(&key("job/a"), false, gateway.tick()), Ok(3));
     gateway.shows("m{instance=\"\",job=\"b\",x=\"1\"} 1");
 }
 
@@ -441,7 +444,7 @@ fn series_are_deleted_by_what_they_are_called() {
     gateway.put("job/plain/instance/i", text);
     gateway.put("job/w/_id/1", text);
     gateway.put("job/w/_id/2", text);
-    gateway.store.delete_group(&key("job/w/_id/2"), false, gateway.tick());
+    gateway.store.delete_group(&key("job/w/_id/2"), false, gateway.tick()).unwrap();
     let named = |label: &str, value: &str| Selector {
         matchers: vec![Matcher {
             label: label.to_owned(),
@@ -449,9 +452,9 @@ fn series_are_deleted_by_what_they_are_called() {
             negated: false,
         }],
     };
-    assert_eq!(gateway.store.delete_series(&[named("l", "3")], gateway.tick()), 0);
-    assert_eq!(gateway.store.delete_series(&[named("l", "1")], gateway.tick()), 2);
-    assert_eq!(gateway.store.delete_series(&[named("__name__", "h_count")], gateway.tick()), 2);
+    assert_eq!(gateway.store.delete_series(&[named("l", "3")], gateway.tick()), Ok(0));
+    assert_eq!(gateway.store.delete_series(&[named("l", "1")], gateway.tick()), Ok(2));
+    assert_eq!(gateway.store.delete_series(&[named("__name__", "h_count")], gateway.tick()), Ok(2));
     gateway.shows("a{instance=\"i\",job=\"plain\",l=\"2\"} 2\na{job=\"w\",l=\"2\"} 4");
     gateway.put("job/w/_id/1", text);
     assert!(gateway.page().contains("a{job=\"w\",l=\"1\"} 1\n"));

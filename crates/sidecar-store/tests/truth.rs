@@ -150,7 +150,7 @@ impl Run {
             }
             Act::Crash { slot } => self.begin(slot),
             Act::Goodbye { slot } => {
-                self.store.depart(&self.id(slot), Tick::from_millis(self.now));
+                self.store.depart(&self.id(slot), Tick::from_millis(self.now)).unwrap();
             }
             Act::Tick { seconds } => {
                 for _ in 0..seconds {

@@ -131,7 +131,7 @@ fn what_departs_leaves_the_window_and_comes_back_without_it() {
     counter("a", 3);
     counter("b", 4);
     page.shows("temp_total 7");
-    assert!(page.store.depart("a", page.tick()));
+    assert!(page.store.depart("a", page.tick()).unwrap());
     page.shows("temp_total 4");
     counter("a", 5);
     page.shows("temp_total 9");
@@ -209,7 +209,7 @@ fn a_window_that_an_instance_asked_for_goes_with_it() {
     page.push(&gauge("b", "2"));
     page.push(&gauge("b", "3"));
     page.shows("temp 6");
-    assert!(page.store.depart("a", page.tick()));
+    assert!(page.store.depart("a", page.tick()).unwrap());
     page.shows("temp 3");
     page.push("# TYPE temp gauge\ntemp{_id=\"c\",_aggregate=\"sum5m\"} 10\n");
     page.shows("temp 10");

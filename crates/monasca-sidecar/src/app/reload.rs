@@ -98,7 +98,7 @@ impl Reload {
             }
         };
         let live = &self.live;
-        live.store.reload(config.store.clone(), live.clock.now());
+        live.store.reload(config.store.clone(), live.clock.now())?;
         live.admission.set(&config.budgets, &config.push);
         live.limits.store(Arc::new(live.admission.bounded(config.http)));
         live.shown.store(Arc::new(config::limits(&config)));

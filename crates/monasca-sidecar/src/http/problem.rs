@@ -12,7 +12,7 @@ use hyper::header::{
     ACCEPT_ENCODING, ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use serde::Serialize;
-use sidecar_store::{Reason, Refused};
+use sidecar_store::{JournalFull, Reason, Refused};
 
 /// Refused families that an answer lists.
 const LISTED_REFUSALS: usize = 1_000;
@@ -49,6 +49,8 @@ pub(crate) enum Problem {
     CutBody,
     /// Too many bodies or scrapes at once.
     Busy,
+    /// The disk is full, or the journal broken: nothing was applied.
+    JournalFull,
     UnsupportedEncoding,
     BadEncoding,
     BadParameter {
@@ -106,6 +108,12 @@ struct PartBody<'a> {
     refused: Vec<RefusedBody<'a>>,
 }
 
+impl From<JournalFull> for Problem {
+    fn from(_: JournalFull) -> Problem {
+        Problem::JournalFull
+    }
+}
+
 impl Problem {
     fn status(&self) -> StatusCode {
         match self {
@@ -115,7 +123,7 @@ impl Problem {
             Problem::Forbidden { .. } | Problem::ForeignOrigin => StatusCode::FORBIDDEN,
             Problem::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Problem::Timeout => StatusCode::REQUEST_TIMEOUT,
-            Problem::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Problem::Busy | Problem::JournalFull => StatusCode::SERVICE_UNAVAILABLE,
             Problem::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Problem::CutBody
             | Problem::BadEncoding
@@ -150,6 +158,7 @@ impl Problem {
             Problem::Timeout => "timeout",
             Problem::CutBody => "incomplete_body",
             Problem::Busy => "busy",
+            Problem::JournalFull => "journal_full",
             Problem::UnsupportedEncoding => "unsupported_encoding",
             Problem::BadEncoding => "bad_encoding",
             Problem::BadParameter { .. } => "bad_parameter",
@@ -192,6 +201,7 @@ impl Problem {
             | Problem::Busy
             | Problem::TooFast(_)
             | Problem::MemoryLimit
+            | Problem::JournalFull
             | Problem::Reload { .. }
             | Problem::Internal => "",
         }
@@ -212,6 +222,7 @@ impl Problem {
             Problem::Timeout => "the body did not come in time".to_owned(),
             Problem::CutBody => "the body broke off".to_owned(),
             Problem::Busy => "too much at once, try again".to_owned(),
+            Problem::JournalFull => "there is no room to keep it, try again".to_owned(),
             Problem::UnsupportedEncoding => {
                 "use one of gzip, deflate, snappy (framed), zstd or identity".to_owned()
             }

@@ -61,9 +61,9 @@ impl Ingest {
         let now = self.clock.now();
         let deleted = caught(|| {
             Ok(if below {
-                self.store.delete_groups_below(key, erase, now)
+                self.store.delete_groups_below(key, erase, now)?
             } else {
-                usize::from(self.store.delete_group(key, erase, now))
+                usize::from(self.store.delete_group(key, erase, now)?)
             })
         })?;
         tracing::debug!(deleted, erase, "groups deleted");

@@ -2,14 +2,15 @@
 
 use crate::http::Problem;
 use sidecar_model::Tick;
-use sidecar_store::{KeyState, Outcome, Room, Store};
+use sidecar_store::{KeyState, Outcome, PushKey, Room, Store};
 
-/// A key that is in flight; unless finished it is freed, on whichever way out.
+/// A key that is in flight; unless its push was applied it is freed, on whichever way out.
 #[derive(Debug)]
 pub(super) struct Key<'a> {
     store: &'a Store,
-    /// `None`: finished.
-    key: Option<&'a str>,
+    key: &'a str,
+    /// A hash of the body.
+    body: u64,
 }
 
 #[derive(Debug)]
@@ -27,8 +28,9 @@ impl<'a> Key<'a> {
         now: Tick,
         room: Option<&dyn Room>,
     ) -> Result<Begun<'a>, Problem> {
-        match store.begin_key(key, store.hash(body), now, room) {
-            KeyState::Fresh => Ok(Begun::Now(Key { store, key: Some(key) })),
+        let body = store.hash(body);
+        match store.begin_key(key, body, now, room) {
+            KeyState::Fresh => Ok(Begun::Now(Key { store, key, body })),
             KeyState::Done(outcome) => Ok(Begun::Before(outcome)),
             KeyState::InFlight => Err(Problem::KeyInFlight),
             KeyState::OtherBody => Err(Problem::KeyReused),
@@ -37,18 +39,14 @@ impl<'a> Key<'a> {
         }
     }
 
-    /// Remembers what is answered.
-    pub(super) fn finish(mut self, outcome: &Outcome, now: Tick) {
-        if let Some(key) = self.key.take() {
-            self.store.finish_key(key, outcome, now);
-        }
+    /// What the push is to say of it.
+    pub(super) fn of_push(&self) -> PushKey<'_> {
+        PushKey { key: self.key, body: self.body }
     }
 }
 
 impl Drop for Key<'_> {
     fn drop(&mut self) {
-        if let Some(key) = self.key {
-            self.store.release_key(key);
-        }
+        self.store.release_key(self.key);
     }
 }

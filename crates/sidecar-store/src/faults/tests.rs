@@ -110,6 +110,6 @@ fn others_go_on_after_a_panic_and_so_does_upkeep() {
         daemon.push(&SECOND.replace("\"x\"", "\"y\""));
         while daemon.0.upkeep(Tick::from_millis(1_000_000)) {}
     }
-    assert!(daemon.0.depart("y", Tick::from_millis(1_000_000)));
+    assert!(daemon.0.depart("y", Tick::from_millis(1_000_000)).unwrap());
     while daemon.0.upkeep(Tick::from_millis(2_000_000)) {}
 }

@@ -40,7 +40,7 @@ pub(super) struct Held {
     header_bytes: usize,
     samples: usize,
     label_bytes: usize,
-    is_short: bool,
+    pub(super) is_short: bool,
 }
 
 impl Stager<'_> {

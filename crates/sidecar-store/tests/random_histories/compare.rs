@@ -82,6 +82,7 @@ impl Run {
                 let found = if erase { self.model.erase(id) } else { self.model.depart(id) };
                 for (store, _) in &self.stores {
                     let same = if erase { store.erase(id, now) } else { store.depart(id, now) };
+                    let same = same.unwrap();
                     if same != found {
                         return Err(format!("model found {found}, store {same}"));
                     }
@@ -90,7 +91,7 @@ impl Run {
             Op::Clear => {
                 self.log.push("  clear".to_owned());
                 self.model.clear();
-                self.stores.iter().for_each(|(store, _)| store.clear(now));
+                self.stores.iter().for_each(|(store, _)| store.clear(now).unwrap());
             }
             Op::DeleteGroup { key, erase, below } => return self.delete(*key, *erase, *below),
             Op::Reload(index) => {
@@ -98,7 +99,9 @@ impl Run {
                 let (rules, labels) = (&settings.rules, &settings.instance_labels);
                 self.log.push(format!("  reload rules {rules:?} instance labels {labels:?}"));
                 self.model.reload(settings.clone());
-                self.stores.iter().for_each(|(store, _)| store.reload(settings.clone(), now));
+                self.stores
+                    .iter()
+                    .for_each(|(store, _)| store.reload(settings.clone(), now).unwrap());
             }
         }
         Ok(())
@@ -129,8 +132,8 @@ impl Run {
         };
         for (store, _) in &self.stores {
             let same = match below {
-                true => store.delete_groups_below(&group, erase, now),
-                false => usize::from(store.delete_group(&group, erase, now)),
+                true => store.delete_groups_below(&group, erase, now).unwrap(),
+                false => usize::from(store.delete_group(&group, erase, now).unwrap()),
             };
             if same != found {
                 return Err(format!("model found {found} groups, store {same}"));
@@ -267,7 +270,7 @@ fn check_order(exposition: &Exposition) -> Result<(), String> {
     if names.is_sorted() && in_order { Ok(()) } else { Err(format!("not in order: {names:?}")) }
 }
 
-fn exposed(exposition: &Exposition) -> Exposed {
+pub(crate) fn exposed(exposition: &Exposition) -> Exposed {
     let mut families = Exposed::new();
     for family in &exposition.families {
         let points = points(family);
@@ -321,7 +324,7 @@ fn parts(point: &Point, values: &[f64]) -> Parts {
     keys.into_iter().zip(values.iter().copied()).filter(|(_, v)| !is_absent(*v)).collect()
 }
 
-fn agree(a: &Exposed, b: &Exposed) -> bool {
+pub(crate) fn agree(a: &Exposed, b: &Exposed) -> bool {
     a.len() == b.len()
         && a.iter().zip(b).all(|((name, a), (other, b))| name == other && agree_family(a, b))
 }
@@ -365,7 +368,7 @@ fn inexact(a: f64, b: f64) -> bool {
     !(dyadic(a) && dyadic(b))
 }
 
-fn difference(expected: &Exposed, got: &Exposed) -> String {
+pub(crate) fn difference(expected: &Exposed, got: &Exposed) -> String {
     let mut out = String::new();
     for name in expected.keys().chain(got.keys().filter(|name| !expected.contains_key(*name))) {
         let (a, b) = (expected.get(name), got.get(name));

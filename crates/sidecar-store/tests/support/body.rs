@@ -74,6 +74,7 @@ impl Push {
             group: key.as_ref(),
             replaces: group.map_or(Replaces::Nothing, |group| group.replaces),
             times: group.filter(|group| !group.delta).map(times),
+            key: None,
             temporality: group.filter(|group| group.delta).map(|_| Temporality::Delta),
             sequence,
             is_final: self.is_final,

@@ -68,15 +68,15 @@ impl Daemon {
     }
 
     pub(crate) fn depart(&mut self, id: &str) {
-        assert!(self.store.depart(id, self.tick()), "{id} is not there");
+        assert!(self.store.depart(id, self.tick()).unwrap(), "{id} is not there");
     }
 
     pub(crate) fn erase(&mut self, id: &str) {
-        assert!(self.store.erase(id, self.tick()), "{id} is not there");
+        assert!(self.store.erase(id, self.tick()).unwrap(), "{id} is not there");
     }
 
     pub(crate) fn reload(&mut self, settings: Settings) {
-        self.store.reload(settings, self.tick());
+        self.store.reload(settings, self.tick()).unwrap();
     }
 
     /// Second by second, with the upkeep that belongs to each.

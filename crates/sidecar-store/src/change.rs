@@ -1,0 +1,98 @@
+//! Changes of the state in the order of their records. What touches the catalog is alone; pushes of
+//! known shapes go on beside each other, each recorded while its instance is locked.
+
+use crate::catalog::Catalog;
+use crate::journal::{Journal, JournalFull, Position};
+use crate::store::Store;
+use crate::stored::Writer;
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// The journal that a store tells of its changes, once it has one.
+#[derive(Debug, Default)]
+pub(crate) struct Recording {
+    journal: OnceLock<Arc<dyn Journal>>,
+    /// Held for reading by pushes of known shapes, for writing by everything else. A change of the
+    /// catalog visits instances one after the other: a push that came to one of them in between would
+    /// be recorded behind a change that it was before. Not used without a journal.
+    order: RwLock<()>,
+    /// The latest record of a change of the catalog.
+    latest: AtomicU64,
+}
+
+/// The catalog, locked for a change that is recorded.
+pub(crate) struct Change<'s> {
+    catalog: RwLockWriteGuard<'s, Catalog>,
+    _alone: Option<RwLockWriteGuard<'s, ()>>,
+}
+
+impl Deref for Change<'_> {
+    type Target = Catalog;
+
+    fn deref(&self) -> &Catalog {
+        &self.catalog
+    }
+}
+
+impl DerefMut for Change<'_> {
+    fn deref_mut(&mut self) -> &mut Catalog {
+        &mut self.catalog
+    }
+}
+
+impl Store {
+    /// From now on every change is told to the journal before it is made. Behind
+    /// [`Store::restore`] and [`Store::replay`], before [`Store::finish_restore`].
+    pub fn set_journal(&self, journal: Arc<dyn Journal>) {
+        self.recording.journal.get_or_init(|| journal);
+    }
+
+    pub(crate) fn change(&self) -> Change<'_> {
+        let catalog = self.catalog.write();
+        let alone = self.recording.journal.get().map(|_| self.recording.order.write());
+        Change { catalog, _alone: alone }
+    }
+
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.recording.journal.get().is_some()
+    }
+
+    /// For a push of a known shape, before it locks its instance.
+    pub(crate) fn beside_others(&self) -> Option<RwLockReadGuard<'_, ()>> {
+        self.recording.journal.get().map(|_| self.recording.order.read())
+    }
+
+    /// Records a push of a known shape, whose instance is locked.
+    pub(crate) fn record_known(
+        &self,
+        write: impl FnOnce(&mut Writer<'_>),
+    ) -> Result<Position, JournalFull> {
+        let Some(journal) = self.recording.journal.get() else { return Ok(Position::default()) };
+        let mut out = Writer::new();
+        write(&mut out);
+        journal.append(out.as_bytes())
+    }
+
+    /// Records a change of the catalog, which is locked by [`Store::change`].
+    pub(crate) fn record(
+        &self,
+        write: impl FnOnce(&mut Writer<'_>),
+    ) -> Result<Position, JournalFull> {
+        let position = self.record_known(write)?;
+        if position > Position::default() {
+            self.note_recorded(position);
+        }
+        Ok(position)
+    }
+
+    pub(crate) fn note_recorded(&self, position: Position) {
+        self.recording.latest.store(position.0, Ordering::Relaxed);
+    }
+
+    /// Everything up to it is in the state while the catalog is locked for reading.
+    pub(crate) fn recorded(&self) -> Position {
+        Position(self.recording.latest.load(Ordering::Relaxed))
+    }
+}
