@@ -13,11 +13,15 @@
 )]
 
 mod compare;
+mod durable;
 mod history;
 mod model;
 
 #[path = "../support/body.rs"]
 mod body;
+
+#[path = "../support/recorder.rs"]
+mod recorder;
 
 use compare::Run;
 use history::{Order, Theme, World};
@@ -237,9 +241,13 @@ fn groups_of_every_type_in_conflict_and_company() {
 
 #[test]
 fn everything_at_once() {
+    check("proptest-regressions/everything_at_once.txt", everything(), &ruled_settings());
+}
+
+fn everything() -> Theme {
     let orders = &[Order::None, Order::Next, Order::Next, Order::Repeated, Order::NewEpoch];
     let functions = &[0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 10];
-    let theme = Theme {
+    Theme {
         families: &[0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11],
         ids: &[0, 1, 2, 3],
         orders,
@@ -260,8 +268,7 @@ fn everything_at_once() {
         pairs: true,
         groups: &[],
         ticks: history::TICKS,
-    };
-    check("proptest-regressions/everything_at_once.txt", theme, &ruled_settings());
+    }
 }
 
 /// With labels that make a group an instance, and rules that merge groups with others.

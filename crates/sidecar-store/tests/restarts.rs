@@ -1,0 +1,370 @@
+//! A daemon that is killed and starts again: what it shows, and what its pushers notice of it.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test: it panics where it fails")]
+
+#[path = "support/recorder.rs"]
+mod recorder;
+
+use recorder::{Recorder, snapshot};
+use sidecar_formats::prom_text::TextEncoder;
+use sidecar_formats::{Timestamps, ingest_json, open_metrics};
+use sidecar_model::{NativeHistogram, SampleParts, Sink, Tick};
+use sidecar_store::{
+    GroupKey, KeyState, Outcome, Position, PushKey, PushMeta, PushTimes, Replaces, Sequence,
+    Settings, Store,
+};
+use std::sync::Arc;
+use std::time::Duration;
+
+struct Daemon {
+    recorder: Arc<Recorder>,
+    store: Store,
+    settings: Settings,
+    now: u64,
+}
+
+impl Daemon {
+    fn new() -> Daemon {
+        Daemon::with(Settings::default())
+    }
+
+    fn with(settings: Settings) -> Daemon {
+        let (recorder, store) = Recorder::store(&settings, Tick::default());
+        Daemon { recorder, store, settings, now: 1_000 }
+    }
+
+    fn push(&self, json: &str) -> Outcome {
+        self.push_with(PushMeta::default(), json)
+    }
+
+    fn push_with(&self, meta: PushMeta<'_>, json: &str) -> Outcome {
+        let decode =
+            |sink: &mut sidecar_store::Stager<'_>| ingest_json::decode(json.as_bytes(), sink);
+        self.store.push(&meta, self.tick(), decode).unwrap()
+    }
+
+    fn numbered(&self, (epoch, n, acked): (&str, u64, u64), json: &str) -> Outcome {
+        let sequence = Some(Sequence { epoch, n, acked });
+        self.push_with(PushMeta { sequence, ..PushMeta::default() }, json)
+    }
+
+    /// Second by second, with the upkeep that belongs to each.
+    fn wait(&mut self, seconds: u64) {
+        for _ in 0..seconds {
+            self.now += 1_000;
+            while self.store.upkeep(self.tick()) {}
+        }
+    }
+
+    fn page(&self) -> String {
+        let mut page = Vec::new();
+        TextEncoder::new().encode(&self.store.collect(self.tick()), &mut page);
+        let page = String::from_utf8(page).unwrap();
+        let samples: Vec<&str> = page.lines().filter(|line| !line.starts_with('#')).collect();
+        samples.join("\n")
+    }
+
+    /// Dies, and another takes over from the records alone.
+    fn restart(self) -> Daemon {
+        let store = Store::new(Settings::default(), Tick::default());
+        self.recorder.replay(&store, Position(0));
+        assert!(snapshot(&store, self.tick()).0 == snapshot(&self.store, self.tick()).0);
+        self.taken_over(store)
+    }
+
+    /// Dies behind a snapshot, to which nothing came.
+    fn restart_from_snapshot(self) -> Daemon {
+        let (bytes, _) = snapshot(&self.store, self.tick());
+        self.taken_over(Store::restore(&bytes).unwrap().0)
+    }
+
+    fn taken_over(self, store: Store) -> Daemon {
+        // Its own clock begins with 0 and goes on from what was.
+        let Daemon { recorder, settings, .. } = self;
+        let now = store.latest().as_millis();
+        store.set_journal(Arc::<Recorder>::clone(&recorder));
+        store.finish_restore(settings.clone(), Tick::from_millis(now)).unwrap();
+        Daemon { recorder, store, settings, now }
+    }
+
+    fn tick(&self) -> Tick {
+        Tick::from_millis(self.now)
+    }
+}
+
+/// Both ways back.
+fn after_each_restart(make: impl Fn() -> Daemon, check: impl Fn(Daemon)) {
+    check(make().restart());
+    check(make().restart_from_snapshot());
+}
+
+fn counter(id: &str, value: f64) -> String {
+    format!(
+        r#"[{{"name":"c","type":"counter","values":[{{"name":"c_total","labels":{{"_id":"{id}"}},"value":{value}}}]}}]"#
+    )
+}
+
+fn both(id: &str, count: f64, gauge: f64) -> String {
+    format!(
+        r#"[{{"name":"c","type":"counter","values":[{{"name":"c_total","labels":{{"_id":"{id}"}},"value":{count}}}]}},
+        {{"name":"g","type":"gauge","values":[{{"name":"g","labels":{{"_id":"{id}","l":"{id}"}},"value":{gauge}}}]}}]"#
+    )
+}
+
+#[test]
+fn no_gauge_is_shown_again_before_its_instance_is_heard() {
+    let made = || {
+        let daemon = Daemon::new();
+        daemon.push(&both("a", 1.0, 7.0));
+        daemon.push(&both("b", 2.0, 8.0));
+        daemon
+    };
+    after_each_restart(made, |daemon| {
+        assert_eq!(daemon.page(), "c_total 3");
+        daemon.push(&both("b", 2.0, 8.0));
+        assert_eq!(daemon.page(), "c_total 3\ng{l=\"b\"} 8");
+        // A part of what it had is a sign of life, too.
+        daemon.push(&counter("a", 1.0));
+        assert_eq!(daemon.page(), "c_total 3\ng{l=\"a\"} 7\ng{l=\"b\"} 8");
+    });
+}
+
+#[test]
+fn counters_are_live_with_a_fresh_decay() {
+    let made = || {
+        let mut daemon = Daemon::new();
+        daemon.push(&counter("a", 5.0));
+        daemon.push(&counter("", 3.0));
+        daemon.wait(50);
+        daemon
+    };
+    after_each_restart(made, |mut daemon| {
+        daemon.wait(50);
+        assert_eq!(daemon.page(), "c_total 8");
+        assert!(daemon.store.instances(daemon.tick()).iter().all(|instance| instance.live));
+        daemon.wait(11);
+        assert!(daemon.store.instances(daemon.tick()).iter().all(|i| i.id.is_empty() || !i.live));
+    });
+}
+
+#[test]
+fn a_live_instance_goes_on_where_it_was() {
+    let made = || {
+        let daemon = Daemon::new();
+        daemon.numbered(("e", 1, 0), &counter("a", 5.0));
+        daemon.numbered(("f", 1, 0), &counter("a", 2.0));
+        daemon.numbered(("f", 2, 1), &counter("a", 3.0));
+        daemon
+    };
+    after_each_restart(made, |daemon| {
+        assert_eq!(daemon.page(), "c_total 8");
+        assert!(daemon.numbered(("f", 2, 1), &counter("a", 4.0)).late);
+        daemon.numbered(("f", 3, 2), &counter("a", 4.0));
+        assert_eq!(daemon.page(), "c_total 9");
+    });
+}
+
+#[test]
+fn a_baseline_and_a_departed_total_stay() {
+    let made = || {
+        let mut daemon = Daemon::new();
+        daemon.numbered(("e", 9, 8), &counter("late", 100.0));
+        daemon.push(&counter("gone", 7.0));
+        daemon.wait(30);
+        daemon.numbered(("e", 10, 9), &counter("late", 104.0));
+        daemon.wait(40);
+        daemon
+    };
+    after_each_restart(made, |mut daemon| {
+        assert_eq!(daemon.page(), "c_total 11");
+        daemon.push(&counter("gone", 8.0));
+        assert_eq!(daemon.page(), "c_total 12");
+        daemon.numbered(("e", 11, 10), &counter("late", 105.0));
+        daemon.wait(1);
+        assert_eq!(daemon.page(), "c_total 13");
+    });
+}
+
+#[test]
+fn downtime_makes_nobody_old() {
+    let mut daemon = Daemon::new();
+    daemon.push(&counter("a", 1.0));
+    daemon.wait(30);
+    let latest = daemon.tick();
+    let daemon = daemon.restart();
+    assert_eq!(daemon.tick(), latest);
+    assert_eq!(daemon.store.instances(daemon.tick())[0].age, Duration::ZERO);
+}
+
+#[test]
+fn deltas_with_a_key_count_once_across_a_crash() {
+    let deltas = r#"[{"name":"d","type":"counter","temporality":"delta","values":[{"name":"d_total","labels":{},"value":5}]}]"#;
+    let meta = PushMeta { key: Some(PushKey { key: "k", body: 1 }), ..PushMeta::default() };
+    let made = || {
+        let daemon = Daemon::new();
+        assert_eq!(daemon.store.begin_key("k", 1, daemon.tick()), KeyState::Fresh);
+        assert_eq!(daemon.push_with(meta, deltas).samples, 1);
+        // The answer is never sent.
+        daemon
+    };
+    after_each_restart(made, |daemon| {
+        let KeyState::Done(outcome) = daemon.store.begin_key("k", 1, daemon.tick()) else {
+            panic!("the key is forgotten");
+        };
+        assert_eq!((outcome.samples, outcome.recorded), (1, Position(2)));
+        assert_eq!(daemon.store.begin_key("k", 2, daemon.tick()), KeyState::OtherBody);
+        assert_eq!(daemon.page(), "d_total 5");
+    });
+}
+
+#[test]
+fn what_a_full_journal_refuses_is_not_applied() {
+    let mut daemon = Daemon::new();
+    daemon.push(&both("a", 1.0, 1.0));
+    let before = daemon.page();
+    daemon.recorder.set_full(true);
+    // Of a known shape, with something new, and all that is no push.
+    for body in [both("a", 2.0, 2.0), both("b", 2.0, 2.0)] {
+        let outcome = daemon.push(&body);
+        assert!(outcome.journal_full && outcome.is_refusal(), "{outcome:?}");
+    }
+    let key = PushKey { key: "k", body: 1 };
+    assert_eq!(daemon.store.begin_key("k", 1, daemon.tick()), KeyState::Fresh);
+    let meta = PushMeta { key: Some(key), ..PushMeta::default() };
+    assert!(daemon.push_with(meta, &both("b", 2.0, 2.0)).journal_full);
+    daemon.store.release_key("k");
+    assert_eq!(daemon.store.begin_key("k", 1, daemon.tick()), KeyState::Fresh);
+    assert!(daemon.store.depart("a", daemon.tick()).is_err());
+    assert!(daemon.store.erase("a", daemon.tick()).is_err());
+    assert!(daemon.store.clear(daemon.tick()).is_err());
+    assert!(daemon.store.reload(Settings::default(), daemon.tick()).is_err());
+    daemon.wait(200);
+    assert_eq!(daemon.page(), before);
+    daemon.recorder.set_full(false);
+    assert!(!daemon.push(&both("a", 2.0, 2.0)).journal_full);
+    assert_eq!(daemon.restart().page(), "c_total 2");
+}
+
+#[test]
+fn settings_of_the_new_process_are_in_force_and_recorded() {
+    let mut daemon = Daemon::new();
+    daemon.push(&counter("a", 1.0));
+    daemon.settings.decay = Duration::from_secs(10);
+    let mut daemon = daemon.restart();
+    daemon.wait(10);
+    assert!(!daemon.store.instances(daemon.tick())[0].live);
+    let daemon = daemon.restart();
+    assert!(!daemon.store.instances(daemon.tick())[0].live);
+}
+
+/// A group's text, its exemplars and replacements.
+fn push_group(daemon: &Daemon, key: &GroupKey, replaces: Replaces, at: f64, text: &str) {
+    let meta = PushMeta {
+        group: Some(key),
+        replaces,
+        times: Some(PushTimes::Done(at)),
+        ..PushMeta::default()
+    };
+    let decode = |sink: &mut sidecar_store::Stager<'_>| {
+        open_metrics::decode(text.as_bytes(), Timestamps::Drop, sink)
+    };
+    let outcome = daemon.store.push(&meta, daemon.tick(), decode).unwrap();
+    assert!(outcome.refused.is_empty(), "{outcome:?}");
+}
+
+#[test]
+fn a_plain_group_is_shown_as_it_was() {
+    let key = |labels: &[(&str, &str)]| {
+        GroupKey::new(labels.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())))
+    };
+    let job = key(&[("job", "j")]);
+    let text = |n: u32| {
+        format!(
+            "# TYPE b counter\nb_total {n} # {{trace=\"t{n}\"}} 1.0\n# TYPE h histogram\nh_bucket{{le=\"1.0\"}} {n}\nh_bucket{{le=\"+Inf\"}} {n}\nh_sum 1.0\nh_count {n}\n# EOF\n"
+        )
+    };
+    let made = || {
+        let daemon = Daemon::new();
+        push_group(&daemon, &job, Replaces::Everything, 1.0, &text(1));
+        push_group(&daemon, &job, Replaces::Everything, 2.0, &text(2));
+        push_group(&daemon, &job, Replaces::SameFamilies, 3.0, "# TYPE h gauge\nh 3.0\n# EOF\n");
+        push_group(&daemon, &job, Replaces::SameFamilies, 4.0, "# TYPE h gauge\nh 4.0\n# EOF\n");
+        let named = key(&[("job", "j"), ("_id", "1")]);
+        push_group(&daemon, &named, Replaces::Nothing, 5.0, "# TYPE b counter\nb_total 5\n# EOF\n");
+        let other = key(&[("job", "other")]);
+        push_group(&daemon, &other, Replaces::Nothing, 6.0, "# TYPE z gauge\nz 6.0\n# EOF\n");
+        assert_eq!(daemon.store.delete_group(&other, false, daemon.tick()), Ok(true));
+        daemon
+    };
+    let shown = made();
+    let expected = format!("{:?}", shown.store.groups());
+    let page = shown.page();
+    assert!(page.contains("push_time_seconds") && page.contains("h{"), "{page}");
+    after_each_restart(made, |daemon| {
+        assert_eq!(format!("{:?}", daemon.store.groups()), expected);
+        // The times of the group with an id are gauges of an instance that was not heard yet.
+        let is_shown = |line: &&str| !(line.starts_with("push_") && line.contains("{job="));
+        let shown: Vec<&str> = page.lines().filter(is_shown).collect();
+        assert_eq!(daemon.page(), shown.join("\n"));
+    });
+}
+
+#[test]
+fn native_histograms_survive() {
+    let push = |daemon: &Daemon, count: f64| {
+        let native = NativeHistogram {
+            schema: 2,
+            zero_count: 1.0,
+            count: count + 1.0,
+            sum: count,
+            positive: vec![(-3, count)],
+            ..NativeHistogram::default()
+        };
+        let outcome = daemon.store.push(&PushMeta::default(), daemon.tick(), |sink| {
+            let header = sidecar_model::FamilyHeader {
+                name: "n".into(),
+                metric_type: sidecar_model::MetricType::Histogram,
+                ..sidecar_model::FamilyHeader::default()
+            };
+            sink.header(None, &header)?;
+            let parts = |name: &'static str| SampleParts {
+                name: Some(name.into()),
+                labels: vec![("_id".into(), "a".into())],
+            };
+            sink.sample(None, &mut parts("n_count"), count + 1.0)?;
+            sink.sample(None, &mut parts("n_sum"), count)?;
+            sink.native(&mut parts("n"), native.clone())
+        });
+        assert!(outcome.unwrap().refused.is_empty());
+    };
+    let made = || {
+        let daemon = Daemon::new();
+        push(&daemon, 5.0);
+        push(&daemon, 2.0);
+        daemon
+    };
+    after_each_restart(made, |daemon| {
+        push(&daemon, 3.0);
+        let exposition = daemon.store.collect(daemon.tick());
+        let natives = &exposition.families[0].extras.natives;
+        assert_eq!(natives[0].1.positive, [(-3, 8.0)]);
+    });
+}
+
+#[test]
+fn a_push_of_a_known_shape_takes_few_bytes() {
+    let daemon = Daemon::new();
+    let body = |n: u32| {
+        let series: Vec<String> = (0..500)
+            .map(|l| {
+                let value = 1_000_000 + if l % 10 == 0 { n * 60_000 } else { 0 };
+                format!(r#"{{"name":"c_total","labels":{{"_id":"a","l":"{l}"}},"value":{value}}}"#)
+            })
+            .collect();
+        format!(r#"[{{"name":"c","type":"counter","values":[{}]}}]"#, series.join(","))
+    };
+    daemon.push(&body(0));
+    let recorded = daemon.push(&body(1)).recorded;
+    let records = daemon.recorder.behind(Position(recorded.0 - 1));
+    assert!(records[0].1.len() < 240, "{} bytes", records[0].1.len());
+}
