@@ -18,7 +18,7 @@ pub(crate) struct Recording {
     /// catalog visits instances one after the other: a push that came to one of them in between would
     /// be recorded behind a change that it was before. Not used without a journal.
     order: RwLock<()>,
-    /// The latest record of a change of the catalog.
+    /// The latest record.
     latest: AtomicU64,
 }
 
@@ -64,35 +64,29 @@ impl Store {
         self.recording.journal.get().map(|_| self.recording.order.read())
     }
 
-    /// Records a push of a known shape, whose instance is locked.
-    pub(crate) fn record_known(
+    /// Records what is about to be changed: with the catalog locked by [`Store::change`], or the one
+    /// instance locked behind [`Store::beside_others`].
+    pub(crate) fn record(
         &self,
         write: impl FnOnce(&mut Writer<'_>),
     ) -> Result<Position, JournalFull> {
         let Some(journal) = self.recording.journal.get() else { return Ok(Position::default()) };
         let mut out = Writer::new();
         write(&mut out);
-        journal.append(out.as_bytes())
-    }
-
-    /// Records a change of the catalog, which is locked by [`Store::change`].
-    pub(crate) fn record(
-        &self,
-        write: impl FnOnce(&mut Writer<'_>),
-    ) -> Result<Position, JournalFull> {
-        let position = self.record_known(write)?;
-        if position > Position::default() {
-            self.note_recorded(position);
-        }
+        let position = journal.append(out.as_bytes())?;
+        self.note_recorded(position);
         Ok(position)
     }
 
     pub(crate) fn note_recorded(&self, position: Position) {
-        self.recording.latest.store(position.0, Ordering::Relaxed);
+        self.recording.latest.fetch_max(position.0, Ordering::Relaxed);
     }
 
-    /// Everything up to it is in the state while the catalog is locked for reading.
+    /// The latest record. All up to it is in the state; with the catalog locked for reading, no more
+    /// comes behind it but pushes of known shapes.
     pub(crate) fn recorded(&self) -> Position {
+        // Whoever has recorded a push has applied it, too, when the order is let go.
+        let _alone = self.recording.order.write();
         Position(self.recording.latest.load(Ordering::Relaxed))
     }
 }

@@ -137,8 +137,7 @@ impl Store {
         }
         let mut from = Reader::new(record);
         self.replay.lock().get_or_insert_default();
-        let kind = from.byte()?;
-        let now = match kind {
+        let now = match from.byte()? {
             KNOWN => self.replay_known(&mut from)?,
             PUSH => self.replay_push(position, &mut from)?,
             kind => {
@@ -149,9 +148,7 @@ impl Store {
                 now
             }
         };
-        if kind != KNOWN {
-            self.note_recorded(position);
-        }
+        self.note_recorded(position);
         if let Some(replay) = &mut *self.replay.lock() {
             replay.latest = replay.latest.max(now);
         }

@@ -161,7 +161,7 @@ impl Store {
         let record = |out: &mut Writer<'_>| {
             push.put_with(instance, &body, &writes.values, &exemplars, out);
         };
-        let Ok(recorded) = self.record_known(record) else {
+        let Ok(recorded) = self.record(record) else {
             return Some(Outcome { journal_full: true, ..Outcome::default() });
         };
         body.take_known(push, &writes.values);
