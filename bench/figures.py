@@ -10,6 +10,9 @@ PHASES_OF = {
     "push": ("fill", "steady", "scrape"),
     "pages": ("fill", "openmetrics", "protobuf", "openmetrics_gzip", "protobuf_gzip"),
     "groups": ("fill", "first", "full", "empty"),
+    "journal": ("fill", "fill_free", "kept", "not_kept"),
+    "restarts": ("fill", "from_records", "from_snapshot"),
+    "commits": ("fill", "steady"),
 }
 
 
@@ -118,6 +121,7 @@ def rows(two_threads):
         Row("start (exec) to first answer", "ms", 50, 10,
             lambda s: s.kind("start") and statistics.median(s.kind("start")["ms"])),
         *format_rows(),
+        *journal_rows(),
     ]
 
 
@@ -144,6 +148,29 @@ def format_rows():
     ]
 
 
+def journal_rows():
+    """What it costs to keep the state."""
+    start = "start with W3's 1,000,000 contributions, from {}"
+    return [
+        Row("W1 with a journal (sync 1s), against without", "ratio", 0.7, 0.9,
+            lambda s: s.best("W1 journal", kept_against_not), higher=True, null=False),
+        Row("commits per second of W4 (sync always), against a bare loop", "ratio", 0.5, None,
+            lambda s: s.best("W4 always", lambda l: l["commits_per_s"] / l["loop_per_s"]), higher=True, null=False),
+        Row(start.format("a snapshot"), "ms", 2000, 500,
+            lambda s: s.best("W3 restarts", lambda l: l["from_snapshot_ms"], min), null=False),
+        Row(start.format("records only"), "ms", 2000, 500,
+            lambda s: s.best("W3 restarts", lambda l: l["from_records_ms"], min), null=False),
+    ]
+
+
+def kept_against_not(l):
+    """Of the turns' samples per CPU second the best, each server's own."""
+    def best(server):
+        return max(turn["samples"] / turn["server_cpu_s"] for turn in l[server])
+
+    return best("kept") / best("not_kept")
+
+
 def problems(lines, own):
     """Why a run of `own` or of the null server cannot count: {key: reason}."""
     found = {}
@@ -164,7 +191,7 @@ def problem(line, merges):
             reason = phase_problem(result)
             if reason:
                 return f"{phase}: {reason}"
-    for phase in ("scrape", "openmetrics"):
+    for phase in ("scrape", "openmetrics", "from_records", "from_snapshot"):
         series = line.get(phase, {}).get("scrape_series")
         if merges and phase in line and series != line["merged_series"]:
             return f"the page has {series} series, expected {line['merged_series']}"

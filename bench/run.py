@@ -22,6 +22,7 @@ import attack_phase
 import criterion
 import figures
 import format_phases
+import journal_phases
 import phases
 import servers
 
@@ -62,6 +63,7 @@ def main():
             keep(line)
         if not o.server_cmd:
             measure_formats(o, bench, own, null, keep)
+            measure_journal(o, bench, own, keep)
         in_process(o, keep)
     except servers.ServerError as error:
         sys.exit(f"run.py: {error}")
@@ -155,6 +157,17 @@ def measure_formats(o, bench, own, null, keep):
     keep(format_phases.groups(bench, "sidecar", own))
     say("under attack")
     keep(attack_phase.attack(bench, "sidecar", own))
+
+
+def measure_journal(o, bench, own, keep):
+    """What it costs to keep the state, of the chosen workloads."""
+    for workload, what, measure in (
+            ("W1", "beside a journal", journal_phases.beside),
+            ("W3", "found again", journal_phases.restarts),
+            ("W4", "synced before the answer", journal_phases.commits)):
+        if workload in o.workloads:
+            say(f"{workload} {what}")
+            keep(measure(bench, "sidecar", own))
 
 
 def in_process(o, keep):

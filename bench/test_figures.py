@@ -97,7 +97,7 @@ class Table(unittest.TestCase):
 
     def test_all_rows_can_be_printed_without_any_measurement(self):
         table, misses, _ = figures.table([])
-        self.assertEqual((table.count("not measured"), misses), (25, 0))
+        self.assertEqual((table.count("not measured"), misses), (29, 0))
 
 
 class Formats(unittest.TestCase):
@@ -145,6 +145,27 @@ class Formats(unittest.TestCase):
     def test_decoding_is_a_rate_of_bytes(self):
         lines = [{"kind": "decode", "server": "sidecar", "bytes_per_s": 512_400_000.0}]
         self.assertEqual(figure(lines, "decode of W1's text")[0][1:4], ["300 MB/s", "1000 MB/s", "512 MB/s"])
+
+
+class Journal(unittest.TestCase):
+    def test_pushes_beside_a_journal_stand_against_those_without(self):
+        line = {"kind": "journal", "server": "sidecar", "workload": "W1 journal", "run": 1, "died": False,
+                "fill": phase(8000, 1.0), "fill_free": phase(8000, 1.0),
+                "kept": [phase(700, 1.0), phase(800, 1.0)], "not_kept": [phase(1000, 1.0), phase(900, 1.0)]}
+        self.assertEqual(figure([line], "W1 with a journal")[0][3:], ["0.80 x", "-", "-", "PASS"])
+
+    def test_commits_stand_against_a_bare_loop(self):
+        line = {"kind": "commits", "server": "sidecar", "workload": "W4 always", "run": 1, "died": False,
+                "fill": phase(8000, 1.0), "steady": phase(8000, 1.0), "commits_per_s": 400.0, "loop_per_s": 1000.0}
+        self.assertEqual(figure([line], "commits per second of W4")[0][3:], ["0.40 x", "-", "-", "**MISS**"])
+
+    def test_a_start_that_finds_another_page_does_not_count(self):
+        line = {"kind": "restarts", "server": "sidecar", "workload": "W3 restarts", "run": 1, "died": False,
+                "merged_series": 250_000, "fill": phase(1_000_000, 1.0), "from_snapshot_ms": 300.0, "from_records_ms": 900.0,
+                "from_records": phase(0, 1.0, scrape_series=250_000), "from_snapshot": phase(0, 1.0, scrape_series=250_000)}
+        self.assertEqual(figure([line], "start with W3's 1,000,000 contributions, from a snapshot")[0][3], "300 ms")
+        line["from_snapshot"]["scrape_series"] = 249_999
+        self.assertEqual(figure([line], "start with W3's 1,000,000 contributions, from a snapshot")[0][3], "-")
 
 
 class Files(unittest.TestCase):

@@ -1,27 +1,28 @@
 //! The whole process on one page.
 //!
-//! Start: bind every socket, make the store, start the threads and tasks, ready.
+//! Start: bind every socket, make or restore the store, start the threads and tasks, ready.
 //! Stop: shutdown delay (pushes and scrapes still answered), not ready, stop accepting, finish
-//! requests (deadline), end the threads, exit.
+//! requests (deadline), end the threads, write the last snapshot, exit.
 
 mod dispatch;
 mod reload;
 mod web;
 
 use crate::admission::Admission;
-use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError, Listener, Rights};
 use crate::expose::Expose;
 use crate::http::body::BodyMemory;
 use crate::ingest::Ingest;
+use crate::journal::Keep;
 use crate::listen::{self, Bound, Hall, Inherited};
 use crate::maintain::Upkeep;
+use crate::maintain::restore::{self, Begun, RestoreError};
+use crate::maintain::snapshots::{Desk, Snapshots};
 use crate::status::Status;
 use crate::telemetry::{Telemetry, log};
 use arc_swap::ArcSwap;
 use dispatch::Dispatch;
 use reload::{Live, Reload};
-use sidecar_store::Store;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -50,6 +51,8 @@ pub(crate) enum StartError {
     Open { address: String, rights: Rights },
     #[error("cannot start {what}")]
     Start { what: &'static str, source: io::Error },
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
     #[error("the task {name} ended early")]
     Ended { name: &'static str },
 }
@@ -120,7 +123,7 @@ async fn serve(
 ) -> Result<(), StartError> {
     let mut signals = Signals::new().map_err(start("signal handlers"))?;
     let (shutdown_delay, drain_timeout) = (config.shutdown_delay, config.drain_timeout);
-    let Built { hall, dispatch, web, upkeep } = build(config, prepared)?;
+    let Built { hall, dispatch, web, upkeep, snapshots } = build(config, prepared)?;
     let mut tasks = Tasks::default();
     for listener in listeners {
         let (addr, rights) = (listener.shown.clone(), listener.listener.rights);
@@ -166,6 +169,9 @@ async fn serve(
     }
     dispatch.end();
     upkeep.stop();
+    if let Some(snapshots) = snapshots {
+        snapshots.stop();
+    }
     tracing::info!("stopped");
     Ok(())
 }
@@ -180,13 +186,26 @@ struct Built {
     dispatch: Dispatch,
     web: Arc<Web>,
     upkeep: Upkeep,
+    snapshots: Option<Snapshots>,
 }
 
 fn build(config: Config, prepared: Prepared) -> Result<Built, StartError> {
-    let clock = Arc::new(Clock::new());
     let telemetry = Arc::new(Telemetry::default());
     log::count_panics(Arc::clone(&telemetry));
-    let store = Arc::new(Store::new(config.store.clone(), clock.now()));
+    let Begun { store, clock, journal, restored } = restore::begin(&config)?;
+    let (store, clock) = (Arc::new(store), Arc::new(clock));
+    let desk = journal.clone().map(|journal| Desk {
+        store: Arc::clone(&store),
+        clock: Arc::clone(&clock),
+        journal,
+        telemetry: Arc::clone(&telemetry),
+        journal_bytes: restore::longest_journal(&config.data),
+        at_once: restored.is_worth_a_snapshot(),
+    });
+    let snapshots = desk.map(Snapshots::start).transpose().map_err(start("snapshot thread"))?;
+    let keep = Keep::with(journal);
+    // With a state to go on from no scrape sees only a part of the instances.
+    let warmup = if restored.had_state { Duration::ZERO } else { config.warmup };
     let admission =
         Admission::new(Arc::clone(&store), Arc::clone(&clock), &config.budgets, &config.push);
     let admission = Arc::new(admission);
@@ -201,7 +220,8 @@ fn build(config: Config, prepared: Prepared) -> Result<Built, StartError> {
         Arc::clone(&clock),
         Arc::clone(&telemetry),
         Arc::clone(&admission),
-        config.warmup,
+        keep.clone(),
+        warmup,
     )
     .map_err(start("scrape thread"))?;
     let status = Status {
@@ -212,6 +232,8 @@ fn build(config: Config, prepared: Prepared) -> Result<Built, StartError> {
         admission: Arc::clone(&admission),
         limits: Arc::clone(&shown),
         ready: AtomicBool::new(false),
+        keep: keep.clone(),
+        restored,
     };
     let ingest = Ingest {
         store: Arc::clone(&store),
@@ -221,6 +243,7 @@ fn build(config: Config, prepared: Prepared) -> Result<Built, StartError> {
         memory,
         admission: Arc::clone(&admission),
         push: Arc::clone(&push),
+        keep,
     };
     let hall = Hall::new(Arc::clone(&clock), Arc::clone(&limits), Arc::clone(&telemetry));
     let web = Arc::new(Web::new(Arc::clone(&clock), &config, prepared));
@@ -228,7 +251,7 @@ fn build(config: Config, prepared: Prepared) -> Result<Built, StartError> {
     let live = Live { store, clock, limits, push, web: web_live, shown, admission };
     let reload = Reload::new(config, live, Arc::clone(&telemetry));
     let dispatch = Dispatch::new(ingest, expose, status, reload, Arc::clone(&web), telemetry);
-    Ok(Built { hall: Arc::new(hall), dispatch, web, upkeep })
+    Ok(Built { hall: Arc::new(hall), dispatch, web, upkeep, snapshots })
 }
 
 /// The tasks that run as long as the process.

@@ -13,6 +13,8 @@ const LONGEST_STEP_MS: u64 = 2_000;
 
 #[derive(Debug)]
 pub(crate) struct Clock {
+    /// Ticks of the processes before this one.
+    before_ms: u64,
     start: Instant,
     started_at: SystemTime,
     /// Real milliseconds that are not counted.
@@ -25,11 +27,17 @@ impl Clock {
     #[allow(clippy::disallowed_methods, reason = "this file is the reader of the clocks")]
     pub(crate) fn new() -> Clock {
         Clock {
+            before_ms: 0,
             start: Instant::now(),
             started_at: SystemTime::now(),
             skipped_ms: AtomicU64::new(0),
             ceiling_ms: AtomicU64::new(LONGEST_STEP_MS),
         }
+    }
+
+    /// Time goes on where a process before this one was: what ran down meanwhile is not counted.
+    pub(crate) fn going_on_from(self, latest: Tick) -> Clock {
+        Clock { before_ms: latest.as_millis(), ..self }
     }
 
     pub(crate) fn now(&self) -> Tick {
@@ -67,12 +75,13 @@ impl Clock {
     fn tick_at(&self, real_ms: u64) -> Tick {
         let ceiling = self.ceiling_ms.load(Ordering::Acquire);
         let skipped = self.skipped_ms.load(Ordering::Acquire);
-        Tick::from_millis(real_ms.saturating_sub(skipped).min(ceiling))
+        let own = real_ms.saturating_sub(skipped).min(ceiling);
+        Tick::from_millis(self.before_ms.saturating_add(own))
     }
 
     fn advance_at(&self, real_ms: u64) -> Tick {
         let tick = self.tick_at(real_ms);
-        let counted = tick.as_millis();
+        let counted = tick.as_millis().saturating_sub(self.before_ms);
         self.skipped_ms.store(real_ms.saturating_sub(counted), Ordering::Release);
         self.ceiling_ms.store(counted.saturating_add(LONGEST_STEP_MS), Ordering::Release);
         tick
@@ -82,6 +91,16 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::Clock;
+    use sidecar_model::Tick;
+
+    #[test]
+    fn time_goes_on_where_the_process_before_was() {
+        let clock = Clock::new().going_on_from(Tick::from_millis(70_000));
+        assert_eq!(clock.advance_at(1_000).as_millis(), 71_000);
+        assert_eq!(clock.tick_at(3_601_000).as_millis(), 73_000);
+        assert_eq!(clock.advance_at(3_601_000).as_millis(), 73_000);
+        assert_eq!(clock.tick_at(3_601_500).as_millis(), 73_500);
+    }
 
     #[test]
     fn an_hour_of_standing_still_ages_two_periods() {

@@ -26,6 +26,7 @@ pub(crate) use web::{
     WebConfig,
 };
 
+use crate::journal::SyncLevel;
 use resolve::Override;
 use sidecar_formats::Timestamps;
 use sidecar_model::Temporality;
@@ -60,6 +61,7 @@ pub(crate) struct Config {
     /// How long at most the requests under way may take to finish.
     pub(crate) drain_timeout: Duration,
     pub(crate) http: HttpLimits,
+    pub(crate) data: DataSettings,
     pub(crate) push: PushSettings,
     pub(crate) budgets: Budgets,
     pub(crate) store: sidecar_store::Settings,
@@ -73,6 +75,23 @@ pub(crate) struct Config {
 pub(crate) enum LogFormat {
     Text,
     Json,
+}
+
+/// What is kept on disk, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct DataSettings {
+    /// `None`: nothing is.
+    pub(crate) directory: Option<PathBuf>,
+    pub(crate) sync: SyncLevel,
+    /// A longer journal is made short by a snapshot.
+    pub(crate) journal_bytes: usize,
+}
+
+impl Default for DataSettings {
+    fn default() -> DataSettings {
+        let sync = SyncLevel::Interval(Duration::from_secs(1));
+        DataSettings { directory: None, sync, journal_bytes: 32 << 20 }
+    }
 }
 
 /// How pushes in the manner of the Pushgateway are taken.
@@ -185,6 +204,7 @@ impl Default for Config {
             shutdown_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(10),
             http: HttpLimits::default(),
+            data: DataSettings::default(),
             push: PushSettings::default(),
             budgets: Budgets::default(),
             store: sidecar_store::Settings::default(),

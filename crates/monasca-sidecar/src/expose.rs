@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::http::answer::{Body, Piece, page, with_header};
 use crate::http::negotiate::{Accepted, compression, format};
 use crate::http::{Answer, Pages, Problem, problem, query};
+use crate::journal::Keep;
 use crate::telemetry::Telemetry;
 use bytes::Bytes;
 use hyper::header::{CONTENT_ENCODING, VARY};
@@ -43,9 +44,11 @@ impl Expose {
         clock: Arc<Clock>,
         telemetry: Arc<Telemetry>,
         admission: Arc<Admission>,
+        keep: Keep,
         warmup: Duration,
     ) -> io::Result<Expose> {
-        let worker = Worker::start(store, Arc::clone(&clock), Arc::clone(&telemetry), admission)?;
+        let state = (store, keep);
+        let worker = Worker::start(state, Arc::clone(&clock), Arc::clone(&telemetry), admission)?;
         let warm_at = clock.elapsed().saturating_add(warmup);
         Ok(Expose { worker, clock, telemetry, warm_at, answered: watch::Sender::new(0) })
     }

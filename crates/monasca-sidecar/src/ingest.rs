@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::{HttpLimits, PushSettings};
 use crate::http::body::{self, BodyMemory, Received};
 use crate::http::{Answer, Problem, Progress, answer, problem};
+use crate::journal::Keep;
 use crate::telemetry::{Pushes, Telemetry};
 use arc_swap::ArcSwap;
 use hyper::Request;
@@ -42,6 +43,7 @@ pub(crate) struct Ingest {
     pub memory: Arc<BodyMemory>,
     pub admission: Arc<Admission>,
     pub push: Arc<ArcSwap<PushSettings>>,
+    pub keep: Keep,
 }
 
 impl Ingest {
@@ -66,21 +68,20 @@ impl Ingest {
     }
 
     /// `DELETE /v1/instances/<id>`.
-    pub(crate) fn goodbye(&self, id: &str, erase: bool) -> Result<Answer, Problem> {
+    pub(crate) async fn goodbye(&self, id: &str, erase: bool) -> Result<Answer, Problem> {
         let now = self.clock.now();
         let known = caught(|| {
             Ok(if erase { self.store.erase(id, now)? } else { self.store.depart(id, now)? })
         })?;
+        self.keep.everything().await?;
         tracing::debug!(known, erase, "goodbye of an instance");
         Ok(problem::accepted())
     }
 
     /// `POST /v1/clear`.
-    pub(crate) fn clear(&self) -> Result<Answer, Problem> {
-        caught(|| {
-            self.store.clear(self.clock.now())?;
-            Ok(())
-        })?;
+    pub(crate) async fn clear(&self) -> Result<Answer, Problem> {
+        caught(|| Ok(self.store.clear(self.clock.now())?))?;
+        self.keep.everything().await?;
         tracing::info!("cleared");
         Ok(answer::done())
     }
@@ -96,13 +97,16 @@ impl Ingest {
         let received =
             body::receive(incoming, &head.headers, &limits, &self.memory, progress).await?;
         drop(limits);
-        if received.as_bytes().len() <= INLINE_BYTES {
-            return self.apply_timed(&received, &order);
-        }
-        let ingest = Arc::clone(self);
-        tokio::task::spawn_blocking(move || ingest.apply_timed(&received, &order))
-            .await
-            .unwrap_or(Err(Problem::Internal))
+        let outcome = if received.as_bytes().len() <= INLINE_BYTES {
+            self.apply_timed(&received, &order)
+        } else {
+            let ingest = Arc::clone(self);
+            tokio::task::spawn_blocking(move || ingest.apply_timed(&received, &order))
+                .await
+                .unwrap_or(Err(Problem::Internal))
+        }?;
+        self.keep.record(outcome.recorded).await?;
+        Ok(outcome)
     }
 
     fn apply_timed(&self, received: &Received, order: &Order) -> Result<Outcome, Problem> {

@@ -7,6 +7,7 @@
 
 mod directory;
 mod disk;
+mod keep;
 mod record;
 mod replay;
 mod segment;
@@ -31,7 +32,8 @@ use writer::Writer;
 
 pub(crate) use directory::OpenError;
 pub(crate) use disk::{Disk, OsDisk};
-pub(crate) use replay::Report;
+pub(crate) use keep::{Keep, Restored};
+pub(crate) use replay::{Cut, LeftOut, Report};
 
 /// When written records are made durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +82,8 @@ pub(crate) struct JournalState {
     pub broken: Option<Broken>,
     pub segments: usize,
     pub bytes_on_disk: u64,
+    /// Of records, since the start.
+    pub taken_bytes: u64,
     pub syncs: u64,
     pub refused: u64,
 }
@@ -216,6 +220,11 @@ impl LocalJournal {
     /// After the disk failed and a snapshot at `snapshot` has been finished: takes records again.
     pub(crate) fn reopen(&self, snapshot: Position) -> Result<(), ReopenError> {
         self.writer.reopen(snapshot)
+    }
+
+    /// What is in memory is not what the records say: nothing is taken before a snapshot and `reopen`.
+    pub(crate) fn wait_for_snapshot(&self) {
+        self.writer.fail("begin", &io::ErrorKind::StorageFull.into());
     }
 
     /// Space may have come back. Without this it is tried once a second.

@@ -1,4 +1,5 @@
-//! From arguments to exit code: 0, 64 usage or configuration, 69 cannot bind, 70 a bug.
+//! From arguments to exit code: 0, 64 usage or configuration, 65 state that cannot be used, 69 cannot
+//! bind, 70 a bug.
 
 mod access;
 mod admission;
@@ -8,7 +9,6 @@ mod config;
 mod expose;
 mod http;
 mod ingest;
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "joined with the server next"))]
 mod journal;
 mod listen;
 mod maintain;
@@ -23,6 +23,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 const USAGE: u8 = 64;
+const UNUSABLE_STATE: u8 = 65;
 const CANNOT_BIND: u8 = 69;
 const BUG: u8 = 70;
 
@@ -45,6 +46,7 @@ fn failed(error: StartError) -> ExitCode {
     let code = match &error {
         StartError::Bind { .. } => CANNOT_BIND,
         StartError::Config(_) | StartError::NoTls { .. } | StartError::Open { .. } => USAGE,
+        StartError::Restore(_) => UNUSABLE_STATE,
         StartError::Start { .. } | StartError::Ended { .. } => BUG,
     };
     say(&format!("{:#}", Error::new(error)));

@@ -3,6 +3,9 @@
 //! A thread, since a departure waits for a running collect and must not hold up pushes meanwhile.
 //! What decays is the store's affair; this only ticks.
 
+pub(crate) mod restore;
+pub(crate) mod snapshots;
+
 use crate::admission::Admission;
 use crate::clock::Clock;
 use sidecar_store::Store;

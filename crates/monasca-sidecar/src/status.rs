@@ -11,6 +11,7 @@ use crate::config::ShownLimits;
 use crate::http::answer::{Body, PLAIN, page};
 use crate::http::body::BodyMemory;
 use crate::http::{Answer, Problem, problem, query, router};
+use crate::journal::{Keep, Restored};
 use crate::telemetry::{self, Telemetry};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -35,6 +36,8 @@ pub(crate) struct Status {
     /// Every limit by its key.
     pub limits: Arc<ArcSwap<ShownLimits>>,
     pub ready: AtomicBool,
+    pub keep: Keep,
+    pub restored: Restored,
 }
 
 impl Status {
@@ -43,7 +46,21 @@ impl Status {
     }
 
     pub(crate) fn ready(&self) -> Answer {
-        if self.ready.load(Relaxed) { text("ready\n") } else { problem::not_ready("not ready\n") }
+        if !self.ready.load(Relaxed) {
+            return problem::not_ready("not ready\n");
+        }
+        let mut lines = String::from("ready\n");
+        for what in &self.restored.left_out {
+            lines.push_str("left out of the state: ");
+            lines.push_str(what);
+            lines.push('\n');
+        }
+        if let Some(why) = self.keep.refuses() {
+            lines.push_str("no pushes: ");
+            lines.push_str(&why);
+            lines.push('\n');
+        }
+        page(PLAIN, Body::Once(Bytes::from(lines)))
     }
 
     pub(crate) fn index(&self) -> Answer {
@@ -55,7 +72,17 @@ impl Status {
             let stats = status.store.stats();
             let bodies = status.memory.used_bytes();
             let memory = status.admission.memory.used();
-            Ok(telemetry::page(&status.telemetry, &status.clock, &stats, bodies, memory))
+            let mut page =
+                telemetry::page(&status.telemetry, &status.clock, &stats, bodies, memory);
+            if let Some(journal) = status.keep.state() {
+                page.families.extend(telemetry::journal_page(
+                    &status.telemetry,
+                    &journal,
+                    &status.restored,
+                ));
+                page.families.sort_by(|a, b| a.layout.name.cmp(&b.layout.name));
+            }
+            Ok(page)
         })
         .await
     }
@@ -97,6 +124,7 @@ impl Status {
         let (selectors, _) = selected(query)?;
         self.aside(move |status| {
             let deleted = status.store.delete_series(&selectors, status.clock.now())?;
+            status.keep.write_out();
             tracing::info!(deleted, "series deleted");
             Ok(problem::state(&views::Deleted { deleted }))
         })

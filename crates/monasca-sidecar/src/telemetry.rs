@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-pub(crate) use page::page;
+pub(crate) use page::{journal_page, page};
 
 /// Upper bounds of the duration histograms, in microseconds.
 const BOUNDS_US: [u64; 16] = [
@@ -31,6 +31,10 @@ impl Count {
 
     pub(crate) fn subtract(&self, n: u64) {
         self.0.fetch_sub(n, Relaxed);
+    }
+
+    pub(crate) fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
     }
 
     pub(crate) fn get(&self) -> u64 {
@@ -115,4 +119,9 @@ pub(crate) struct Telemetry {
     pub scrape_bytes: Count,
     pub panics: Count,
     pub reloads: ByCode,
+    /// Written, and failed.
+    pub snapshots: ByCode,
+    pub snapshot_time: Durations,
+    /// Of the last one.
+    pub snapshot_bytes: Count,
 }

@@ -52,9 +52,8 @@ impl Daemon {
         let key = GroupKey::new(labels);
         let replaces = Replaces::SameFamilies;
         let meta = PushMeta { group: Some(&key), replaces, ..PushMeta::default() };
-        let decode = |stager: &mut sidecar_store::Stager<'_>| {
-            prom_text::decode(text.as_bytes(), Timestamps::Drop, stager)
-        };
+        let decode =
+            |stager: &mut Stager<'_>| prom_text::decode(text.as_bytes(), Timestamps::Drop, stager);
         self.store.push(&meta, self.tick(), decode).unwrap()
     }
 
@@ -124,7 +123,7 @@ fn a_job_has_so_many_instances_and_a_goodbye_makes_room() {
     assert_eq!(codes(&daemon.put("web", "a", text)), [""; 0], "a known one goes on");
     assert_eq!(codes(&daemon.put("web2", "c", text)), [""; 0], "each job by itself");
     let labels = [("job", "web"), ("_id", "a")].map(|(n, v)| (n.to_owned(), v.to_owned()));
-    daemon.store.delete_group(&GroupKey::new(labels), false, daemon.tick());
+    daemon.store.delete_group(&GroupKey::new(labels), false, daemon.tick()).unwrap();
     assert_eq!(codes(&daemon.put("web", "c", text)), [""; 0]);
 }
 
@@ -144,7 +143,7 @@ fn what_is_left_of_a_job_is_counted_exactly() {
     assert_eq!(series(&daemon), [(5, 1)], "the gauge and the live instance are gone");
     daemon.wait(4_000);
     assert_eq!(series(&daemon), [(1, 1)], "folded");
-    daemon.store.clear(daemon.tick());
+    daemon.store.clear(daemon.tick()).unwrap();
     assert_eq!(series(&daemon), [(0, 0); 0]);
 }
 
@@ -153,7 +152,7 @@ fn budgets_of_jobs_change_at_a_reload() {
     let daemon = Daemon::new(Vec::new());
     daemon.put("web", "a", "# TYPE a counter\na_total{n=\"1\"} 1\n");
     let jobs = vec![budget("web", Some(1), None)];
-    daemon.store.reload(Settings { jobs, ..Settings::default() }, daemon.tick());
+    daemon.store.reload(Settings { jobs, ..Settings::default() }, daemon.tick()).unwrap();
     let two = "# TYPE a counter\na_total{n=\"1\"} 2\na_total{n=\"2\"} 1\n";
     assert_eq!(codes(&daemon.put("web", "a", two)), ["job_series_limit"]);
 }

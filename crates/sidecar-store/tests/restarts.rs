@@ -10,8 +10,8 @@ use sidecar_formats::prom_text::TextEncoder;
 use sidecar_formats::{Timestamps, ingest_json, open_metrics};
 use sidecar_model::{NativeHistogram, SampleParts, Sink, Tick};
 use sidecar_store::{
-    GroupKey, KeyState, Outcome, Position, PushKey, PushMeta, PushTimes, Replaces, Sequence,
-    Settings, Store,
+    Glob, Grant, GroupKey, JobSettings, KeyState, Outcome, Position, PushKey, PushMeta, PushTimes,
+    Replaces, Room, Sequence, Settings, Store,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -202,19 +202,65 @@ fn deltas_with_a_key_count_once_across_a_crash() {
     let meta = PushMeta { key: Some(PushKey { key: "k", body: 1 }), ..PushMeta::default() };
     let made = || {
         let daemon = Daemon::new();
-        assert_eq!(daemon.store.begin_key("k", 1, daemon.tick()), KeyState::Fresh);
+        assert_eq!(daemon.store.begin_key("k", 1, daemon.tick(), None), KeyState::Fresh);
         assert_eq!(daemon.push_with(meta, deltas).samples, 1);
         // The answer is never sent.
         daemon
     };
     after_each_restart(made, |daemon| {
-        let KeyState::Done(outcome) = daemon.store.begin_key("k", 1, daemon.tick()) else {
+        let KeyState::Done(outcome) = daemon.store.begin_key("k", 1, daemon.tick(), None) else {
             panic!("the key is forgotten");
         };
         assert_eq!((outcome.samples, outcome.recorded), (1, Position(2)));
-        assert_eq!(daemon.store.begin_key("k", 2, daemon.tick()), KeyState::OtherBody);
+        assert_eq!(daemon.store.begin_key("k", 2, daemon.tick(), None), KeyState::OtherBody);
         assert_eq!(daemon.page(), "d_total 5");
     });
+}
+
+#[derive(Debug)]
+struct Short;
+
+impl Room for Short {
+    fn hold(&self, _: usize) -> Grant {
+        Grant::Known
+    }
+}
+
+#[test]
+fn what_memory_refused_and_what_it_let_go_is_the_same_when_read_back() {
+    let job = |job: &str, id: &str, n: usize| {
+        format!(
+            r#"[{{"name":"a","type":"counter","values":[{{"name":"a_total","labels":{{"_id":"{id}","job":"{job}","n":"{n}"}},"value":1}}]}}]"#
+        )
+    };
+    let limited = JobSettings {
+        job: Glob::new("small"),
+        instance_labels: Vec::new(),
+        max_series: Some(2),
+        max_instances: Some(2),
+    };
+    let mut daemon = Daemon::with(Settings { jobs: vec![limited], ..Settings::default() });
+    for n in 0..20 {
+        daemon.push(&job("small", &format!("i{}", n % 4), n));
+        daemon.push(&job("large", &format!("j{}", n % 4), n));
+        daemon.wait(7);
+    }
+    daemon.wait(70);
+    daemon.push(&job("large", "live", 0));
+    let short = PushMeta { room: Some(&Short), ..PushMeta::default() };
+    for n in 0..3 {
+        daemon.push_with(short, &job("large", "live", n));
+    }
+    assert!(daemon.store.relieve(daemon.tick()) > 0);
+    // Slots and jobs have gaps now.
+    daemon.push(&job("small", "k", 30));
+    let (bytes, _) = snapshot(&daemon.store, daemon.tick());
+    let replayed = Store::new(Settings::default(), Tick::default());
+    daemon.recorder.replay(&replayed, Position(0));
+    assert!(snapshot(&replayed, daemon.tick()).0 == bytes, "from records");
+    let (restored, _) = Store::restore(&bytes).unwrap();
+    assert!(snapshot(&restored, daemon.tick()).0 == bytes, "from the snapshot");
+    assert_eq!(restored.jobs(), daemon.store.jobs());
 }
 
 #[test]
@@ -229,11 +275,11 @@ fn what_a_full_journal_refuses_is_not_applied() {
         assert!(outcome.journal_full && outcome.is_refusal(), "{outcome:?}");
     }
     let key = PushKey { key: "k", body: 1 };
-    assert_eq!(daemon.store.begin_key("k", 1, daemon.tick()), KeyState::Fresh);
+    assert_eq!(daemon.store.begin_key("k", 1, daemon.tick(), None), KeyState::Fresh);
     let meta = PushMeta { key: Some(key), ..PushMeta::default() };
     assert!(daemon.push_with(meta, &both("b", 2.0, 2.0)).journal_full);
     daemon.store.release_key("k");
-    assert_eq!(daemon.store.begin_key("k", 1, daemon.tick()), KeyState::Fresh);
+    assert_eq!(daemon.store.begin_key("k", 1, daemon.tick(), None), KeyState::Fresh);
     assert!(daemon.store.depart("a", daemon.tick()).is_err());
     assert!(daemon.store.erase("a", daemon.tick()).is_err());
     assert!(daemon.store.clear(daemon.tick()).is_err());

@@ -178,18 +178,18 @@ fn when_a_function_becomes_a_window_recording_begins_with_the_next_push() {
     page.push(&gauge("a", "5"));
     page.push(&gauge("b", "7"));
     page.shows("temp 7");
-    page.store.reload(ruled("sum1m"), page.tick());
+    page.store.reload(ruled("sum1m"), page.tick()).unwrap();
     page.shows("");
     page.push(&gauge("a", "5"));
     page.push(&gauge("a", "6"));
     page.shows("temp 11");
-    page.store.reload(ruled("sum2m"), page.tick());
+    page.store.reload(ruled("sum2m"), page.tick()).unwrap();
     page.shows("");
     page.push(&gauge("b", "8"));
     page.shows("temp 8");
-    page.store.reload(ruled("max"), page.tick());
+    page.store.reload(ruled("max"), page.tick()).unwrap();
     page.shows("temp 8");
-    page.store.reload(ruled("sum2m"), page.tick());
+    page.store.reload(ruled("sum2m"), page.tick()).unwrap();
     page.shows("");
 }
 
@@ -197,7 +197,7 @@ fn when_a_function_becomes_a_window_recording_begins_with_the_next_push() {
 fn a_rule_that_stays_keeps_what_was_recorded() {
     let page = Page::new(ruled("sum60s"));
     page.push(&gauge("a", "5"));
-    page.store.reload(ruled("sum1m"), page.tick());
+    page.store.reload(ruled("sum1m"), page.tick()).unwrap();
     page.push(&gauge("a", "6"));
     page.shows("temp 11");
 }
@@ -222,7 +222,7 @@ fn a_gauge_whose_window_is_no_more_decays_as_before() {
     let mut page = Page::new(ruled("max1h"));
     page.push("# TYPE temp gauge\ntemp 5\n");
     page.wait_ms(30 * SECOND);
-    page.store.reload(Settings::default(), page.tick());
+    page.store.reload(Settings::default(), page.tick()).unwrap();
     page.shows("temp 5");
     page.wait_ms(30 * SECOND);
     page.shows("");
@@ -232,7 +232,7 @@ fn a_gauge_whose_window_is_no_more_decays_as_before() {
 fn a_clear_forgets_what_was_recorded_and_nothing_else() {
     let page = Page::new(ruled("sum5m"));
     page.push(&gauge("a", "5"));
-    page.store.clear(page.tick());
+    page.store.clear(page.tick()).unwrap();
     page.shows("");
     page.push(&gauge("a", "6"));
     page.push(&gauge("a", "7"));
@@ -263,7 +263,7 @@ fn the_state_explains_a_windowed_value() {
     let expected = |count, value| Some(Observed { count, value });
     assert_eq!(observed, [expected(2, 3.0), expected(1, 9.0)]);
     assert_eq!(series.accumulated_observed, expected(1, 21.0));
-    page.store.reload(Settings::default(), page.tick());
+    page.store.reload(Settings::default(), page.tick()).unwrap();
     assert!(explained(&page).iter().flat_map(|s| &s.contributions).all(|c| c.observed.is_none()));
 }
 

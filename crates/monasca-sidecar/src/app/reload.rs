@@ -98,7 +98,11 @@ impl Reload {
             }
         };
         let live = &self.live;
-        live.store.reload(config.store.clone(), live.clock.now())?;
+        if live.store.reload(config.store.clone(), live.clock.now()).is_err() {
+            tracing::error!("reload failed, the old configuration stays: no space for the journal");
+            self.telemetry.reloads.add("journal_full", 1);
+            return Err(Problem::JournalFull);
+        }
         live.admission.set(&config.budgets, &config.push);
         live.limits.store(Arc::new(live.admission.bounded(config.http)));
         live.shown.store(Arc::new(config::limits(&config)));

@@ -4,11 +4,12 @@
 use super::keys::Key;
 use super::listener::{Address, address};
 use super::{Config, LogFormat, MaxMemory, PushStatus, duration};
+use crate::journal::SyncLevel;
 use sidecar_formats::Timestamps;
 use sidecar_model::Temporality;
 use sidecar_store::UnknownPast;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
@@ -21,6 +22,8 @@ pub(super) const MAX_COUNT: usize = u32::MAX as usize;
 /// Where a value goes and how its text is read.
 pub(super) enum Field {
     Listen,
+    DataDirectory,
+    Sync,
     LogFormat,
     LogLevel,
     WebFile,
@@ -68,6 +71,8 @@ impl Key {
     pub(super) fn placeholder(&self) -> &'static str {
         match self.field {
             Field::Listen => "ADDR",
+            Field::DataDirectory => "DIR",
+            Field::Sync => "WHEN",
             Field::LogFormat => "FORMAT",
             Field::LogLevel => "LEVEL",
             Field::WebFile => "FILE",
@@ -91,7 +96,9 @@ impl Key {
             Field::Listen => config.listen = read_each(texts, address)?,
             Field::InstanceLabels => config.store.instance_labels = read_each(texts, own_label)?,
             Field::Origins => config.cors_origins = read_each(texts, origin)?,
-            Field::LogFormat
+            Field::DataDirectory
+            | Field::Sync
+            | Field::LogFormat
             | Field::LogLevel
             | Field::WebFile
             | Field::WorkerLabel
@@ -115,9 +122,9 @@ impl Key {
     fn set_one(&self, config: &mut Config, text: &str) -> Result<(), String> {
         match &self.field {
             Field::Listen | Field::Origins | Field::InstanceLabels => {}
-            Field::WebFile => {
-                config.web_file = Some(text).filter(|text| !text.is_empty()).map(PathBuf::from);
-            }
+            Field::WebFile => config.web_file = path(text),
+            Field::DataDirectory => config.data.directory = path(text),
+            Field::Sync => config.data.sync = sync(text)?,
             Field::LogFormat => config.log_format = log_format(text)?,
             Field::LogLevel => config.log_level = log_level(text)?,
             Field::WorkerLabel => config.store.worker_label = shown_label(text)?,
@@ -143,9 +150,12 @@ impl Key {
             Field::Listen => return config.listen.iter().map(Address::to_string).collect(),
             Field::InstanceLabels => return config.store.instance_labels.clone(),
             Field::Origins => return config.cors_origins.clone(),
-            Field::WebFile => {
-                config.web_file.as_ref().map_or_else(String::new, |path| path.display().to_string())
-            }
+            Field::WebFile => path_text(config.web_file.as_deref()),
+            Field::DataDirectory => path_text(config.data.directory.as_deref()),
+            Field::Sync => match config.data.sync {
+                SyncLevel::Always => "always".to_owned(),
+                SyncLevel::Interval(interval) => duration::render(interval),
+            },
             Field::LogFormat => match config.log_format {
                 LogFormat::Text => "text".to_owned(),
                 LogFormat::Json => "json".to_owned(),
@@ -194,6 +204,8 @@ impl Key {
             Field::Bytes(of, _) | Field::Count(of, _) => Some(*of(config) as f64),
             Field::Rate => config.budgets.samples_per_second.map(|rate| rate as f64),
             Field::Listen
+            | Field::DataDirectory
+            | Field::Sync
             | Field::InstanceLabels
             | Field::LogFormat
             | Field::LogLevel
@@ -336,6 +348,23 @@ fn origin(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err(format!("{text:?}: write * or an origin such as https://shop.example, in lower case"))
+}
+
+/// An empty text is none.
+fn path(text: &str) -> Option<PathBuf> {
+    (!text.is_empty()).then(|| PathBuf::from(text))
+}
+
+fn path_text(path: Option<&Path>) -> String {
+    path.map_or_else(String::new, |path| path.display().to_string())
+}
+
+fn sync(text: &str) -> Result<SyncLevel, String> {
+    if text == "always" {
+        return Ok(SyncLevel::Always);
+    }
+    let interval = time(text, Zero::Refused);
+    interval.map(SyncLevel::Interval).map_err(|error| format!("{error}; or use always"))
 }
 
 fn log_format(text: &str) -> Result<LogFormat, String> {

@@ -74,6 +74,27 @@ pub(super) const KEYS: &[Key] = &[
         "Origins of web pages that may push, such as https://shop.example, or * for all.",
     ),
     fixed(
+        "data_dir",
+        "data-dir",
+        Field::DataDirectory,
+        "Directory in which the state is kept, so that it is there again after a restart. It belongs to \
+         one daemon. Without it nothing is written to disk.",
+    ),
+    fixed(
+        "sync",
+        "sync",
+        Field::Sync,
+        "When the journal in data_dir is synced to the disk: so long after a push at most, or \
+         `always` before it is answered. An answered push survives the end of the process in either \
+         case, the loss of power only with `always`.",
+    ),
+    fixed(
+        "journal_size",
+        "journal-size",
+        Field::Bytes(|c| &mut c.data.journal_bytes, 1..=1 << 40),
+        "Size on disk beyond which a snapshot is written and the journal begins anew, 256KiB at least.",
+    ),
+    fixed(
         "log_format",
         "log-format",
         Field::LogFormat,

@@ -8,6 +8,7 @@ use super::making::{Made, Making, Step};
 use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::http::negotiate::{Accepted, Compression};
+use crate::journal::Keep;
 use crate::telemetry::Telemetry;
 use parking_lot::{Condvar, Mutex};
 use sidecar_formats::Page;
@@ -74,13 +75,13 @@ impl Queue {
 
 impl Worker {
     pub(super) fn start(
-        store: Arc<Store>,
+        (store, keep): (Arc<Store>, Keep),
         clock: Arc<Clock>,
         telemetry: Arc<Telemetry>,
         admission: Arc<Admission>,
     ) -> io::Result<Worker> {
         let queue = Arc::new(Queue::default());
-        let bench = Bench { queue: Arc::clone(&queue), store, clock, telemetry, admission };
+        let bench = Bench { queue: Arc::clone(&queue), store, clock, telemetry, admission, keep };
         let run = move || {
             be_nicer();
             bench.run();
@@ -130,6 +131,7 @@ struct Bench {
     clock: Arc<Clock>,
     telemetry: Arc<Telemetry>,
     admission: Arc<Admission>,
+    keep: Keep,
 }
 
 impl Bench {
@@ -172,6 +174,7 @@ impl Bench {
             let begun = self.clock.elapsed();
             let least = self.store.least_bytes();
             let exposition = self.store.collect(self.clock.now());
+            self.keep.write_out();
             let spent = self.clock.elapsed().saturating_sub(begun);
             for (Asked { wanted, pieces }, exposition) in
                 asked.into_iter().zip(std::iter::repeat_n(exposition, count))

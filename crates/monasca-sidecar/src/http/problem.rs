@@ -6,6 +6,7 @@
 use super::answer::{self, Answer, Body, JSON, PLAIN};
 use crate::admission::{TooFast, Whose};
 use crate::config::PushStatus;
+use crate::journal::Broken;
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{
@@ -49,8 +50,6 @@ pub(crate) enum Problem {
     CutBody,
     /// Too many bodies or scrapes at once.
     Busy,
-    /// The disk is full, or the journal broken: nothing was applied.
-    JournalFull,
     UnsupportedEncoding,
     BadEncoding,
     BadParameter {
@@ -83,8 +82,19 @@ pub(crate) enum Problem {
     Reload {
         message: String,
     },
+    /// Nothing was applied: the disk has no space for it.
+    JournalFull,
+    /// It may have been applied, and may be gone after a restart.
+    JournalBroken,
     /// A bug.
     Internal,
+}
+
+impl From<Broken> for Problem {
+    /// What is wrong with the disk is in the log.
+    fn from(_: Broken) -> Problem {
+        Problem::JournalBroken
+    }
 }
 
 #[derive(Serialize)]
@@ -123,7 +133,9 @@ impl Problem {
             Problem::Forbidden { .. } | Problem::ForeignOrigin => StatusCode::FORBIDDEN,
             Problem::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Problem::Timeout => StatusCode::REQUEST_TIMEOUT,
-            Problem::Busy | Problem::JournalFull => StatusCode::SERVICE_UNAVAILABLE,
+            Problem::Busy | Problem::JournalFull | Problem::JournalBroken => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Problem::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Problem::CutBody
             | Problem::BadEncoding
@@ -158,7 +170,6 @@ impl Problem {
             Problem::Timeout => "timeout",
             Problem::CutBody => "incomplete_body",
             Problem::Busy => "busy",
-            Problem::JournalFull => "journal_full",
             Problem::UnsupportedEncoding => "unsupported_encoding",
             Problem::BadEncoding => "bad_encoding",
             Problem::BadParameter { .. } => "bad_parameter",
@@ -175,6 +186,8 @@ impl Problem {
             Problem::TooFast(TooFast { whose: Whose::Job, .. }) => "job_rate_limit",
             Problem::MemoryLimit => Reason::MemoryLimit.code(),
             Problem::Reload { .. } => "bad_configuration",
+            Problem::JournalFull => "journal_full",
+            Problem::JournalBroken => "journal_broken",
             Problem::Internal => "internal",
         }
     }
@@ -202,6 +215,7 @@ impl Problem {
             | Problem::TooFast(_)
             | Problem::MemoryLimit
             | Problem::JournalFull
+            | Problem::JournalBroken
             | Problem::Reload { .. }
             | Problem::Internal => "",
         }
@@ -222,7 +236,6 @@ impl Problem {
             Problem::Timeout => "the body did not come in time".to_owned(),
             Problem::CutBody => "the body broke off".to_owned(),
             Problem::Busy => "too much at once, try again".to_owned(),
-            Problem::JournalFull => "there is no room to keep it, try again".to_owned(),
             Problem::UnsupportedEncoding => {
                 "use one of gzip, deflate, snappy (framed), zstd or identity".to_owned()
             }
@@ -251,6 +264,8 @@ impl Problem {
                 "more samples a second than the limit of this job".to_owned()
             }
             Problem::MemoryLimit => Reason::MemoryLimit.to_string(),
+            Problem::JournalFull => "there is no space on the disk to keep it, try again".to_owned(),
+            Problem::JournalBroken => "the disk failed, try again".to_owned(),
             Problem::Internal => "internal error".to_owned(),
         }
     }

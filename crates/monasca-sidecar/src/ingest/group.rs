@@ -46,7 +46,7 @@ impl Ingest {
     }
 
     /// `DELETE /metrics/job/<job>...`: the group is gone, or never was.
-    pub(crate) fn delete_group(
+    pub(crate) async fn delete_group(
         &self,
         key: &GroupKey,
         erase: bool,
@@ -66,16 +66,17 @@ impl Ingest {
                 usize::from(self.store.delete_group(key, erase, now)?)
             })
         })?;
+        self.keep.everything().await?;
         tracing::debug!(deleted, erase, "groups deleted");
         Ok(problem::deleted())
     }
 
     /// `PUT /api/v1/admin/wipe`, where it is switched on.
-    pub(crate) fn wipe(&self) -> Result<Answer, Problem> {
+    pub(crate) async fn wipe(&self) -> Result<Answer, Problem> {
         if !self.push.load().admin_api {
             return Err(Problem::NotFound);
         }
-        self.clear()?;
+        self.clear().await?;
         Ok(problem::deleted())
     }
 

@@ -26,6 +26,7 @@ pub(crate) struct Report {
 
 impl Report {
     /// Whether everything that was ever whole in the directory has been used.
+    #[cfg(test)]
     pub(crate) fn is_complete(&self) -> bool {
         self.cut.is_none() && self.left_out.is_empty()
     }

@@ -73,6 +73,7 @@ pub(super) struct State {
     pub broken: Option<Broken>,
     pub closing: bool,
     syncs: u64,
+    taken_bytes: u64,
     refused: u64,
 }
 
@@ -129,8 +130,9 @@ impl Writer {
             self.make_room(&mut state, record::encoded_bytes(payload.len()))?;
             state.take_in(length, sum, payload)
         });
-        if position.is_none() {
-            state.refused += 1;
+        match position {
+            Some(_) => state.taken_bytes += payload.len() as u64,
+            None => state.refused += 1,
         }
         position.ok_or(JournalFull)
     }
@@ -326,6 +328,7 @@ impl Writer {
             segments: state.segments().count(),
             bytes_on_disk: state.bytes_on_disk(),
             syncs: state.syncs,
+            taken_bytes: state.taken_bytes,
             refused: state.refused,
         }
     }

@@ -3,6 +3,7 @@
 use super::{BOUNDS_US, ByCode, Durations, Telemetry, process};
 use crate::admission::MemoryUse;
 use crate::clock::Clock;
+use crate::journal::{JournalState, Restored};
 use sidecar_model::{
     Bound, Exposition, Extras, FamilyExposition, FamilyLayout, LabelSet, MetricType, Point,
     PointKind,
@@ -30,6 +31,40 @@ pub(crate) fn page(
     let mut families = page.families;
     families.sort_by(|a, b| a.layout.name.cmp(&b.layout.name));
     Exposition { families }
+}
+
+/// What is kept on disk.
+pub(crate) fn journal_page(
+    telemetry: &Telemetry,
+    journal: &JournalState,
+    restored: &Restored,
+) -> Vec<FamilyExposition> {
+    let mut page = Page::default();
+    let positions =
+        [("last", journal.last), ("synced", journal.synced), ("written", journal.written)];
+    page.add(
+        ("journal_position", "Number of the last record taken, written and synced."),
+        MetricType::Gauge,
+        positions.iter().map(|(of, p)| (labels(&[("of", of)]), float(p.0))).collect(),
+    );
+    page.gauge(
+        "journal_bytes",
+        "Journal on disk, with reserved space.",
+        float(journal.bytes_on_disk),
+    );
+    page.counter("journal_written_bytes", "Bytes of records taken.", journal.taken_bytes);
+    page.counter("journal_syncs", "Syncs of the journal.", journal.syncs);
+    page.counter("journal_refused", "Records refused for lack of space.", journal.refused);
+    let takes = journal.full.is_none() && journal.broken.is_none();
+    page.gauge("journal_takes_records", "1 while pushes can be kept.", float(u64::from(takes)));
+    page.codes("snapshots", "Snapshots by what became of them.", &telemetry.snapshots);
+    page.gauge("snapshot_bytes", "The last snapshot.", float(telemetry.snapshot_bytes.get()));
+    page.durations("snapshot_duration_seconds", "Copy and write.", &telemetry.snapshot_time);
+    page.gauge("restore_seconds", "What the start took to restore the state.", restored.seconds);
+    page.gauge("restored_records", "Records replayed at the start.", float(restored.replayed));
+    let left_out = restored.left_out.len() as u64;
+    page.gauge("restore_left_out", "What the start could not use, see /-/ready.", float(left_out));
+    page.families
 }
 
 #[derive(Default)]

@@ -55,7 +55,7 @@ impl Fleet {
     }
 
     pub(crate) fn reload(&self, settings: Settings) {
-        self.store.reload(patient(settings), self.now);
+        self.store.reload(patient(settings), self.now).unwrap();
     }
 
     fn push(
@@ -95,11 +95,11 @@ impl Fleet {
             }
             Way::Departed => {
                 push(Stage::All);
-                assert!(self.store.depart(&id, self.now));
+                assert!(self.store.depart(&id, self.now).unwrap());
             }
             Way::Folded => {
                 push(Stage::All);
-                assert!(self.store.depart(&id, self.now));
+                assert!(self.store.depart(&id, self.now).unwrap());
                 self.now = self.now.after(RESUME_WINDOW);
                 while self.store.upkeep(self.now) {}
             }

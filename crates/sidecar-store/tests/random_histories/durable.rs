@@ -3,14 +3,14 @@
 
 use crate::body::{Push, Way};
 use crate::compare::{agree, difference, exposed};
-use crate::history::{IDS, Op, Order, Theme, World};
+use crate::history::{IDS, Op, Order, Theme, World, key};
 use crate::recorder::{Recorder, snapshot};
-use crate::{everything, ruled_settings, settings};
+use crate::{everything, grouped_settings, ruled_settings, settings};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
 use sidecar_model::Tick;
-use sidecar_store::{Position, Settings, Store};
+use sidecar_store::{GroupKey, Position, Settings, Store};
 
 /// Stores to which the same happens.
 struct Life<'s> {
@@ -48,6 +48,13 @@ impl Life<'_> {
             Op::Erase(id) => self.on_each(|store, now| {
                 store.erase(IDS[usize::from(*id)], now).unwrap();
             }),
+            Op::DeleteGroup { key: index, erase, below } => {
+                let group = GroupKey::new(key(*index));
+                self.on_each(|store, now| match below {
+                    true => drop(store.delete_groups_below(&group, *erase, now).unwrap()),
+                    false => drop(store.delete_group(&group, *erase, now).unwrap()),
+                });
+            }
             Op::Clear => self.on_each(|store, now| store.clear(now).unwrap()),
             Op::Reload(index) => {
                 let settings = self.settings[usize::from(*index) % self.settings.len()].clone();
@@ -164,6 +171,35 @@ fn the_anonymous_writer_survives() {
     check(
         "proptest-regressions/the_anonymous_writer_survives.txt",
         Theme { ids: &[0, 1, 3], several_ids: true, erase: true, variants: 3, ..Theme::PLAIN },
+        &[settings()],
+    );
+}
+
+#[test]
+fn groups_survive() {
+    check(
+        "proptest-regressions/groups_survive.txt",
+        Theme {
+            families: &[0, 1, 4, 5, 8],
+            groups: &[0, 1, 2, 3, 4, 5, 6, 7],
+            ids: &[0, 1, 3],
+            ttls: true,
+            deltas: true,
+            several_ids: true,
+            erase: true,
+            reloads: 4,
+            variants: 3,
+            ..Theme::PLAIN
+        },
+        &grouped_settings(),
+    );
+}
+
+#[test]
+fn windows_survive() {
+    check(
+        "proptest-regressions/windows_survive.txt",
+        Theme { functions: &[0, 3, 13, 13, 14], deltas: true, ttls: true, ..Theme::PLAIN },
         &[settings()],
     );
 }

@@ -126,10 +126,10 @@ pub(crate) struct Theme {
 pub(crate) const TICKS: &[u64] =
     &[10_000, 10_000, 20_000, 20_000, 30_000, 40_000, 50_000, 90_000, 130_000, 170_000, 300_000];
 
-/// Function labels; the first means none.
-pub(crate) const WISHES: [&str; 13] = [
+/// Function labels; the first means none. The model does not know the last two.
+pub(crate) const WISHES: [&str; 15] = [
     "", "sum", "mean", "min", "max", "count", "first", "last", "stddev", "stdvar", "median", "p90",
-    "all",
+    "all", "sum20s", "mean1m",
 ];
 
 impl Theme {

@@ -159,15 +159,15 @@ fn run(steps: &[Step]) {
             }
             Step::Wait { ms } => page.wait_ms(*ms),
             Step::Depart { writer } => {
-                page.store.depart(WRITERS[*writer].unwrap(), page.tick());
+                page.store.depart(WRITERS[*writer].unwrap(), page.tick()).unwrap();
                 model.observations.retain(|o| o.writer != *writer);
             }
             Step::Reload { function } => {
-                page.store.reload(settings(FUNCTIONS[*function]), page.tick());
+                page.store.reload(settings(FUNCTIONS[*function]), page.tick()).unwrap();
                 model.reload(FUNCTIONS[*function]);
             }
             Step::Clear => {
-                page.store.clear(page.tick());
+                page.store.clear(page.tick()).unwrap();
                 model.observations.clear();
             }
         }

@@ -43,6 +43,7 @@ fn every_key_sets_a_field_of_its_own() {
             "STATUS" => "202",
             "TEMPORALITY" => "delta",
             "WHAT" => "reject",
+            "WHEN" => "always",
             "ORIGIN" => "https://shop.example",
             _ => "77",
         };

@@ -1,0 +1,104 @@
+"""What it costs to keep the state on disk: pushes beside a journal, syncs, and the start with a large state.
+
+Each function is one run with servers of its own and gives one line of raw figures, as phases.py does. The directories
+are where temporary files are: on a file system in memory a sync costs nothing and says nothing.
+"""
+import http.client
+import os
+import pathlib
+import tempfile
+import time
+
+import phases
+import servers
+
+TURNS = 5
+TURN_SECONDS = 2
+COMMIT_SECONDS = 4
+LOOP_SECONDS = 2
+PREFIX = "monasca_sidecar_"
+
+
+def beside(bench, name, command):
+    """W1 to a server with a journal and to one without, in turn."""
+    line = {"kind": "journal", "server": name, "workload": "W1 journal", "run": 1, "kept": [], "not_kept": []}
+    phases.wait_for_quiet()
+    with tempfile.TemporaryDirectory() as folder:
+        keeping = f"{command} --data-dir '{folder}/data' --sync 1s"
+        with servers.Server(keeping, bench.server_cpu) as kept, servers.Server(command, bench.server_cpu) as free:
+            push = ["--mode", "json", "--workload", "W1", "--max-seconds"]
+            line["fill"] = bench.phase(kept, push + [phases.FILL_SECONDS, "--fill"])
+            line["fill_free"] = bench.phase(free, push + [phases.FILL_SECONDS, "--fill"])
+            for _ in range(TURNS):
+                line["kept"].append(bench.phase(kept, push + [TURN_SECONDS]))
+                line["not_kept"].append(bench.phase(free, push + [TURN_SECONDS]))
+            line["died"] = not (kept.alive() and free.alive())
+    return line
+
+
+def restarts(bench, name, command):
+    """W3's million contributions, found again from the journal after a kill and from a snapshot after a stop."""
+    line = {"kind": "restarts", "server": name, "workload": "W3 restarts", "run": 1}
+    phases.wait_for_quiet()
+    with tempfile.TemporaryDirectory() as folder:
+        # As large as it gets, so that the first start has records only.
+        keeping = f"{command} --data-dir '{folder}/data' --journal-size 400MiB"
+        with servers.Server(keeping, bench.server_cpu) as server:
+            line["fill"] = bench.phase(
+                server, ["--mode", "json", "--workload", "W3", "--fill", "--max-seconds", phases.FILL_SECONDS])
+            server.child.kill()
+            server.child.wait()
+        for what in ("from_records", "from_snapshot"):
+            with servers.Server(keeping, bench.server_cpu) as server:
+                line[f"{what}_ms"] = round(server.first_answer_ms, 3)
+                line[what] = bench.phase(server, ["--mode", "scrape", "--requests", 1])
+        line["died"] = False
+        line["merged_series"] = phases.WORKLOADS["W3"][1]
+    return line
+
+
+def commits(bench, name, command):
+    """Syncs per second that pushes with `sync: always` share, and of a bare loop that writes as much each time."""
+    line = {"kind": "commits", "server": name, "workload": "W4 always", "run": 1}
+    phases.wait_for_quiet()
+    with tempfile.TemporaryDirectory() as folder:
+        keeping = f"{command} --data-dir '{folder}/data' --sync always"
+        with servers.Server(keeping, bench.server_cpu) as server:
+            push = ["--mode", "json", "--workload", "W4", "--max-seconds"]
+            line["fill"] = bench.phase(server, push + [phases.FILL_SECONDS, "--fill"])
+            began, before = time.monotonic(), own_metrics(server.addr)
+            line["steady"] = bench.phase(server, push + [COMMIT_SECONDS])
+            seconds, after = time.monotonic() - began, own_metrics(server.addr)
+            line["died"] = not server.alive()
+        syncs = after["journal_syncs_total"] - before["journal_syncs_total"]
+        written = after["journal_written_bytes_total"] - before["journal_written_bytes_total"]
+        line["commits_per_s"] = syncs / seconds
+        line["bytes_per_commit"] = max(1, round(written / max(1, syncs)))
+        line["loop_per_s"] = bare_loop(pathlib.Path(folder, "loop"), line["bytes_per_commit"])
+    return line
+
+
+def bare_loop(path, length):
+    """Appends and fdatasyncs per second, into space that is there, as the journal's is."""
+    block = b"x" * length
+    with open(path, "wb", buffering=0) as file:
+        os.posix_fallocate(file.fileno(), 0, 64 << 20)
+        os.fsync(file.fileno())
+        count, end = 0, time.monotonic() + LOOP_SECONDS
+        while time.monotonic() < end:
+            os.write(file.fileno(), block)
+            os.fdatasync(file.fileno())
+            count += 1
+    return count / LOOP_SECONDS
+
+
+def own_metrics(addr):
+    """The own metrics without labels."""
+    connection = http.client.HTTPConnection(addr)
+    try:
+        connection.request("GET", "/-/metrics")
+        lines = connection.getresponse().read().decode().splitlines()
+    finally:
+        connection.close()
+    pairs = (line.split() for line in lines if line.startswith(PREFIX) and "{" not in line)
+    return {name.removeprefix(PREFIX): float(value) for name, value in pairs}

@@ -1,0 +1,137 @@
+//! The store at the start: empty, or as the data directory says that it was.
+
+use crate::clock::Clock;
+use crate::config::{Config, DataSettings};
+use crate::journal::{Cut, LeftOut, LocalJournal, OpenError, OsDisk, Recovery, Report, Restored};
+use sidecar_model::Tick;
+use sidecar_store::{Corrupt, Journal, JournalFull, Position, Settings, Store};
+use std::io::{self, Read};
+use std::sync::Arc;
+
+/// Why there is no state to begin with.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RestoreError {
+    #[error("cannot use the data directory")]
+    Directory(#[from] OpenError),
+    #[error("cannot begin the journal")]
+    Begin(#[source] io::Error),
+    #[error("the data directory has no space for the journal")]
+    NoSpace(#[from] JournalFull),
+}
+
+/// What the process begins with.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    pub store: Store,
+    pub clock: Clock,
+    pub journal: Option<Arc<LocalJournal>>,
+    pub restored: Restored,
+}
+
+/// Empty without a data directory.
+pub(crate) fn begin(config: &Config) -> Result<Begun, RestoreError> {
+    let clock = Clock::new();
+    let Some(directory) = &config.data.directory else {
+        let store = Store::new(config.store.clone(), clock.now());
+        return Ok(Begun { store, clock, journal: None, restored: Restored::default() });
+    };
+    let mut recovery = Recovery::open(directory, Arc::new(OsDisk))?;
+    let store = recovery.restore(read_snapshot)?;
+    let store = store.unwrap_or_else(|| Store::new(config.store.clone(), clock.now()));
+    let replayed = recovery.replay(|position, record| store.replay(position, record))?;
+    let mut restored = told(&replayed.report);
+    let journal = replayed.start(settings(&config.data)).map_err(RestoreError::Begin)?;
+    let journal = Arc::new(journal);
+    let clock = clock.going_on_from(store.latest());
+    begin_recording(&store, &journal, &config.store, clock.now())?;
+    restored.seconds = clock.elapsed().as_secs_f64();
+    log(&restored);
+    Ok(Begun { store, clock, journal: Some(journal), restored })
+}
+
+/// With no space for a record the state is served all the same; it is recorded, with a snapshot, when there
+/// is space again, and no push is taken before.
+fn begin_recording(
+    store: &Store,
+    journal: &Arc<LocalJournal>,
+    settings: &Settings,
+    now: Tick,
+) -> Result<(), JournalFull> {
+    let record = || store.set_journal(Arc::clone(journal) as Arc<dyn Journal>);
+    if journal.state().full.is_some() {
+        store.finish_restore(settings.clone(), now)?;
+        journal.wait_for_snapshot();
+        record();
+        return Ok(());
+    }
+    record();
+    store.finish_restore(settings.clone(), now)
+}
+
+fn read_snapshot(_: Position, file: &mut dyn Read) -> Result<Store, NotRead> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let (store, _) = Store::restore(&bytes)?;
+    Ok(store)
+}
+
+/// Why a snapshot is not used.
+#[derive(Debug, thiserror::Error)]
+enum NotRead {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Corrupt(#[from] Corrupt),
+}
+
+/// A journal of less would be no more than the space that it reserves.
+const LEAST_JOURNAL_BYTES: u64 = 256 * 1024;
+
+/// Beyond it the journal is to be made short.
+pub(crate) fn longest_journal(data: &DataSettings) -> u64 {
+    (data.journal_bytes as u64).max(LEAST_JOURNAL_BYTES)
+}
+
+/// A quarter of the size at a time, so that most of it goes with a snapshot.
+fn settings(data: &DataSettings) -> crate::journal::Settings {
+    const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = 64 * 1024..=8 * 1024 * 1024;
+    let quarter = longest_journal(data) / 4;
+    crate::journal::Settings {
+        sync: data.sync,
+        segment_bytes: quarter.clamp(*SEGMENT_BYTES.start(), *SEGMENT_BYTES.end()),
+        ..crate::journal::Settings::default()
+    }
+}
+
+fn told(report: &Report) -> Restored {
+    let mut left_out: Vec<String> = report.left_out.iter().map(line_of).collect();
+    if let Some(Cut { file, at, bytes }) = &report.cut {
+        left_out.push(format!("{file}: {bytes} bytes behind byte {at} are no whole record"));
+    }
+    Restored {
+        had_state: report.last > Position::default(),
+        seconds: 0.0,
+        replayed: report.replayed,
+        left_out,
+    }
+}
+
+fn line_of(left_out: &LeftOut) -> String {
+    let LeftOut { file, why, moved_to, records } = left_out;
+    let mut line = format!("{file}: {why}");
+    if let Some((from, to)) = records {
+        line.push_str(&format!(", records {} to {} are missing", from.0, to.0));
+    }
+    if let Some(name) = moved_to {
+        line.push_str(&format!(", moved to {name}"));
+    }
+    line
+}
+
+fn log(restored: &Restored) {
+    let Restored { had_state, seconds, replayed, left_out } = restored;
+    for what in left_out {
+        tracing::warn!(what, "left out of the state");
+    }
+    tracing::info!(had_state, seconds, replayed, left_out = left_out.len(), "restored");
+}
