@@ -8,7 +8,7 @@ use crate::instance::{Body, Kind, Target};
 use crate::maps::{Map, Set};
 use crate::outcome::Reason;
 use crate::settings::Settings;
-use crate::stager::{Clearing, ParsedSample, Stager, is_push_time};
+use crate::stager::{ACCUMULATOR, Clearing, ParsedSample, Stager, is_push_time};
 use sidecar_model::{Bound, MetricType, Role};
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -260,9 +260,15 @@ impl Drafter<'_> {
             return Err(reason);
         }
         let in_the_way = |id: u32, other: &Family| {
-            other.holders > u32::from(holds(body, id)) || self.writes(id, body)
+            self.is_held_by_others(id, other, body) || self.writes(id, body)
         };
         self.catalog.make_way(names, family, in_the_way)
+    }
+
+    /// What deltas have added up to is of many writers: none of them may change it alone.
+    fn is_held_by_others(&self, id: u32, family: &Family, body: &Body) -> bool {
+        let own = self.writer != ACCUMULATOR && holds(body, id);
+        family.holders > u32::from(own)
     }
 
     /// The push has samples of this family, whether they were known or parsed.
@@ -285,7 +291,7 @@ impl Drafter<'_> {
     fn unit_conflict(&self, id: u32, header: u32, body: &Body) -> Option<Reason> {
         let pushed = &self.stager.headers[header as usize].facts.unit;
         let family = self.catalog.families.get(&id)?;
-        let others = family.holders > u32::from(holds(body, id));
+        let others = self.is_held_by_others(id, family, body);
         let differs = !pushed.is_empty() && !family.unit.is_empty() && **pushed != *family.unit;
         (differs && others).then(|| Reason::UnitConflict {
             held: family.unit.to_string(),

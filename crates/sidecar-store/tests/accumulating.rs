@@ -249,3 +249,12 @@ fn what_is_no_delta_has_it_as_a_label_like_any_other() {
     page.send(&meta, "# TYPE temp gauge\ntemp 6\n").unwrap();
     page.shows("temp{clearmode=\"replace\"} 5\ntemp{clearmode=\"sum\",instance=\"\",job=\"x\"} 6");
 }
+
+#[test]
+fn a_delta_of_another_type_does_not_end_what_others_have_added_up() {
+    let page = page();
+    page.deltas("# TYPE a counter\na 5\n");
+    let outcome = page.deltas("# TYPE a gauge\na 1\n# TYPE b gauge\nb 1\n");
+    assert_eq!(outcome.refused[0].reason.code(), "type_conflict");
+    page.shows("a 5\nb 1");
+}

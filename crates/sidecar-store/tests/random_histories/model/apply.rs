@@ -159,7 +159,9 @@ impl Model {
                 return Some("type_conflict");
             }
         }
-        let others_hold = |name: &str| self.holders(name).iter().any(|holder| *holder != writer);
+        // What deltas have added up to is nobody's own.
+        let is_other = |holder: &_| *holder != writer || writer.is_none();
+        let others_hold = |name: &str| self.holders(name).iter().any(is_other);
         if let Some(old) = self.families.get(&family.name) {
             let wanted = others_hold(&family.name) || written.contains(&family.name);
             if old.metric_type != family.metric_type && wanted {
