@@ -12,6 +12,8 @@ import time
 import phases
 import servers
 
+# Of the merged series of W3.
+COUNTERS = 62_500
 TURNS = 5
 TURN_SECONDS = 2
 COMMIT_SECONDS = 4
@@ -53,7 +55,8 @@ def restarts(bench, name, command):
                 line[f"{what}_ms"] = round(server.first_answer_ms, 3)
                 line[what] = bench.phase(server, ["--mode", "scrape", "--requests", 1])
         line["died"] = False
-        line["merged_series"] = phases.WORKLOADS["W3"][1]
+        # Gauges are hidden until their instance is heard again.
+        line["merged_series"] = COUNTERS
     return line
 
 
