@@ -81,7 +81,7 @@ def soak(directory, seconds, seed, launch=Sidecar):
         line.start()
     memory, files = [], []
     while any(line.is_alive() for line in lines):
-        time.sleep(1)
+        lines[0].join(1)
         memory.append(sidecar.resident_bytes())
         files.append(bytes_on_disk(directory))
         parse(sidecar.get("/metrics").text)

@@ -96,6 +96,8 @@ def test_a_deleted_or_erased_writer_stays_away(data, launch):
     assert first.request("DELETE", "/v1/instances/a").status == 202
     assert first.request("DELETE", "/v1/instances/b?erase=true").status == 202
     assert first.request("DELETE", "/metrics/job/x").status == 202
+    push(first, family("m_total", "counter", 1, _id="c"))
+    assert first.request("DELETE", "/v1/series?match%5B%5D=m_total").json() == {"deleted": 1}
     shown = first.get("/metrics").text
     first.kill()
     second = launch("--data-dir", str(data))

@@ -122,13 +122,14 @@ impl Status {
         query: Option<&str>,
     ) -> Result<Answer, Problem> {
         let (selectors, _) = selected(query)?;
-        self.aside(move |status| {
+        let answer = self.aside(move |status| {
             let deleted = status.store.delete_series(&selectors, status.clock.now())?;
-            status.keep.write_out();
             tracing::info!(deleted, "series deleted");
             Ok(problem::state(&views::Deleted { deleted }))
-        })
-        .await
+        });
+        let answer = answer.await?;
+        self.keep.everything().await?;
+        Ok(answer)
     }
 
     /// `GET /api/v1/metrics`, as the Pushgateway answers it.

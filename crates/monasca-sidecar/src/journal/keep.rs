@@ -50,7 +50,8 @@ impl Keep {
     }
 
     /// What was collected must not be gone when this process is: a total that somebody has seen would
-    /// fall. A journal that cannot write takes no pushes, so there is nothing to be seen that is not kept.
+    /// fall. Where the disk fails, the page is served all the same: what it shows is kept with the snapshot
+    /// that has to follow.
     pub(crate) fn write_out(&self) {
         if let Some(journal) = &self.0 {
             journal.flush(journal.state().last).unwrap_or_default();
