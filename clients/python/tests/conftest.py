@@ -121,9 +121,9 @@ class Programs:
         self._running: List[subprocess.Popen[str]] = []
 
     def start(self, *command: Any, url: str, interval: float = 0.2, **env: str) -> subprocess.Popen[str]:
-        full = {**os.environ, "MONASCA_SIDECAR_URL": url, "MONASCA_SIDECAR_INTERVAL": str(interval), **env}
-        for name in ("PROMETHEUS_MULTIPROC_DIR", "PYTHONSTARTUP"):
-            full.pop(name, None)
+        unwanted = ("PROMETHEUS_MULTIPROC_DIR", "PYTHONSTARTUP")
+        full = {name: value for name, value in os.environ.items() if name not in unwanted}
+        full.update({"MONASCA_SIDECAR_URL": url, "MONASCA_SIDECAR_INTERVAL": str(interval), **env})
         process = subprocess.Popen(
             [str(part) for part in command],
             env=full,

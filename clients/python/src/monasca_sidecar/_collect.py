@@ -6,9 +6,10 @@ import threading
 import time
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
-from prometheus_client import Gauge
+from prometheus_client import Enum, Gauge, Info, values
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
@@ -65,7 +66,7 @@ class Source:
 
     def inherit_from_parent(self) -> None:
         """Remembers what this process, just forked, has from its parent."""
-        _locks.free_orphans(self._registry, self._all_collectors())
+        _locks.free_orphans(self._registry, self._registered())
         self._inherit()
 
     def inherit_from_earlier(self) -> None:
@@ -152,9 +153,10 @@ class Source:
         return isinstance(collector, self._never_inherited) or _among(collector, self._live)
 
     def _collectors(self) -> List[Any]:
-        return [c for c in self._all_collectors() if not _among(c, self._blocked)]
+        """Those that this process speaks for: what is in files of a multiprocess directory is read there."""
+        return [c for c in self._registered() if not _among(c, self._blocked) and not _is_in_files(c)]
 
-    def _all_collectors(self) -> List[Any]:
+    def _registered(self) -> List[Any]:
         known: Optional[Dict[Any, Any]] = getattr(self._registry, "_collector_to_names", None)
         if known is None:
             # Not the usual registry, only something with collect(): one collector of unknown habits.
@@ -192,6 +194,16 @@ _PLAIN: Tuple[type, ...] = (MetricWrapperBase, GCCollector, PlatformCollector, _
 def _is_plain(collector: Any) -> bool:
     """Whether reading it only reads memory whose locks are known to be free."""
     return isinstance(collector, _PLAIN)
+
+
+def _is_in_files(collector: Any) -> bool:
+    """Whether the values are in files of a multiprocess directory, or are those of all processes, read from it."""
+    if isinstance(collector, MultiProcessCollector):
+        return True
+    if not isinstance(collector, MetricWrapperBase) or isinstance(collector, (Enum, Info)):
+        return False
+    value = next(_locks.values_of(collector), values.ValueClass)
+    return bool(getattr(value, "_multiprocess", False))
 
 
 def _among(collector: Any, collectors: Sequence[Any]) -> bool:

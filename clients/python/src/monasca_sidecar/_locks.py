@@ -8,7 +8,7 @@ critical section is one assignment: done or not done, never half.
 from __future__ import annotations
 
 import threading
-from typing import Any, Iterable, List
+from typing import Any, Iterable, Iterator, List
 
 from prometheus_client.metrics import MetricWrapperBase
 
@@ -59,13 +59,21 @@ def free_orphans(registry: Any, collectors: Iterable[Any]) -> None:
 
 def _free_metric(metric: Any) -> None:
     _free(metric)
-    children: Iterable[Any] = [metric]
-    if getattr(metric, "_metrics", None):
-        children = list(metric._metrics.values())
-    for child in children:
+    for child in _children(metric):
         _free(child)
         for value in _values(child):
             _free(value)
+
+
+def values_of(metric: Any) -> Iterator[Any]:
+    """What holds the numbers of a metric, over all its label sets."""
+    for child in _children(metric):
+        yield from _values(child)
+
+
+def _children(metric: Any) -> List[Any]:
+    # A metric without labels is its own child.
+    return list(metric._metrics.values()) if getattr(metric, "_metrics", None) else [metric]
 
 
 def _values(child: Any) -> List[Any]:

@@ -6,7 +6,7 @@ import os
 import threading
 from typing import Any, Dict, Optional
 
-from . import _exit, _locks, _uwsgi
+from . import _exit, _locks, _uwsgi, multiprocess
 from ._config import Config, parse_interval, parse_url, positive
 from ._pusher import Pusher
 
@@ -68,8 +68,8 @@ def _start(settings: Dict[str, Any]) -> None:
         return
     config = _config(settings)
     _hook_forks()
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ or "prometheus_multiproc_dir" in os.environ:
-        _log.warning("PROMETHEUS_MULTIPROC_DIR is set: its files are not needed with a sidecar; unset it")
+    # What is kept in files is the sidecar's to read there.
+    multiprocess.hold()
     pusher = _ended.successor(config) if _ended is not None else Pusher(config)
     pusher.start_thread()
     _current = pusher
@@ -102,3 +102,4 @@ def _hook_forks() -> None:
         after_in_child=after_fork_in_child,
     )
     _uwsgi.hook(after_fork_in_child)
+    _uwsgi.check_threads()

@@ -14,11 +14,6 @@ def hook(after_fork: Callable[[], None]) -> None:
     uwsgi = _uwsgi()
     if uwsgi is None:
         return
-    if not ("enable-threads" in uwsgi.opt or "threads" in uwsgi.opt):
-        _log.warning(
-            "uWSGI runs without --enable-threads: the thread that pushes metrics runs only while requests do; "
-            "metrics will be late or missing until the option is set"
-        )
     try:
         # Knows of all that want to be called, but exists only with a master process.
         import uwsgidecorators
@@ -26,6 +21,15 @@ def hook(after_fork: Callable[[], None]) -> None:
         uwsgidecorators.postfork(after_fork)
     except Exception:
         _chain(uwsgi, after_fork)
+
+
+def check_threads() -> None:
+    uwsgi = _uwsgi()
+    if uwsgi is not None and not ("enable-threads" in uwsgi.opt or "threads" in uwsgi.opt):
+        _log.warning(
+            "uWSGI runs without --enable-threads: the thread that pushes metrics runs only while requests do; "
+            "metrics will be late or missing until the option is set"
+        )
 
 
 def keep_signals_away() -> None:
