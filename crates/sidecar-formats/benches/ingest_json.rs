@@ -117,6 +117,12 @@ impl Sink for Memory {
         self.values.push(value);
     }
 
+    fn skip(&mut self, raw_len: usize) -> bool {
+        let skipped = raw_len != 0 && self.next_sample_len() == raw_len;
+        self.sample += usize::from(skipped);
+        skipped
+    }
+
     fn sample(
         &mut self,
         raw: Option<&[u8]>,
@@ -173,6 +179,10 @@ impl Sink for Nothing {
     }
 
     fn value(&mut self, _: f64) {}
+
+    fn skip(&mut self, _: usize) -> bool {
+        false
+    }
 
     fn sample(
         &mut self,

@@ -10,6 +10,7 @@ mod error;
 pub mod escape;
 pub mod ingest_json;
 mod lines;
+pub mod mmap_file;
 pub mod number;
 pub mod open_metrics;
 mod page;

@@ -139,6 +139,12 @@ pub trait Sink {
     /// The value of the sample that [`Sink::is_next_sample`] has just agreed to; moves on.
     fn value(&mut self, value: f64);
 
+    /// The sample that came at this place last time is not in this push, which keeps the order of that
+    /// one: moves on behind it, if its raw bytes had this length, and says whether they had. Its family
+    /// need not be open. A guess that was wrong costs time and nothing else, since what is expected next
+    /// is compared before it is taken.
+    fn skip(&mut self, raw_len: usize) -> bool;
+
     /// A sample that was not the expected one.
     fn sample(
         &mut self,

@@ -511,6 +511,24 @@ impl Sink for Stager<'_> {
         self.cursor = next;
     }
 
+    #[inline]
+    fn skip(&mut self, raw_len: usize) -> bool {
+        let Some(step) = self.primary.as_ref().and_then(|p| p.shape.step(self.cursor)) else {
+            return false;
+        };
+        if usize::from(step.len) != raw_len {
+            return false;
+        }
+        let next = step.next;
+        if let Some(StepRef::New(_)) = self.last {
+            self.came(StepRef::Known(self.cursor));
+        } else {
+            self.last = Some(StepRef::Known(self.cursor));
+        }
+        self.cursor = next;
+        true
+    }
+
     fn sample(
         &mut self,
         raw: Option<&[u8]>,

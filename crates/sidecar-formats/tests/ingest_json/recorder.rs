@@ -126,6 +126,12 @@ impl Sink for Recorder {
         self.followed += 1;
     }
 
+    fn skip(&mut self, raw_len: usize) -> bool {
+        let skipped = raw_len != 0 && self.next_sample_len() == raw_len;
+        self.sample += usize::from(skipped);
+        skipped
+    }
+
     fn sample(
         &mut self,
         raw: Option<&[u8]>,

@@ -52,6 +52,10 @@ impl Sink for WithExemplars {
         self.inner.value(value);
     }
 
+    fn skip(&mut self, raw_len: usize) -> bool {
+        self.inner.skip(raw_len)
+    }
+
     fn sample(
         &mut self,
         raw: Option<&[u8]>,
