@@ -56,6 +56,9 @@ pub(crate) enum Record {
         outcome: Outcome,
     },
     Relieve,
+    Retire {
+        id: Box<str>,
+    },
     /// A process took over.
     Resume {
         settings: Settings,
@@ -75,11 +78,12 @@ impl Record {
             Record::Key { .. } => 10,
             Record::Resume { .. } => 11,
             Record::Relieve => 12,
+            Record::Retire { .. } => 13,
         });
         now.put(out);
         match self {
             Record::Upkeep | Record::Clear | Record::Relieve => {}
-            Record::Depart { id } | Record::Erase { id } => id.put(out),
+            Record::Depart { id } | Record::Erase { id } | Record::Retire { id } => id.put(out),
             Record::DeleteGroup { key, erase } => {
                 key.put(out);
                 erase.put(out);
@@ -110,6 +114,7 @@ impl Record {
             },
             11 => Record::Resume { settings: Stored::take(from)? },
             12 => Record::Relieve,
+            13 => Record::Retire { id: Stored::take(from)? },
             _ => return Err(Corrupt("a kind of record that is not known")),
         })
     }
@@ -182,6 +187,7 @@ impl Store {
             }
             Record::Depart { id } => self.depart(&id, now).map(drop),
             Record::Erase { id } => self.erase(&id, now).map(drop),
+            Record::Retire { id } => self.retire(&id, now).map(drop),
             Record::DeleteGroup { key, erase } => self.delete_group(&key, erase, now).map(drop),
             Record::DeleteSeries { series } => {
                 let mut catalog = self.change();

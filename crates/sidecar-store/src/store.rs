@@ -195,6 +195,17 @@ impl Store {
         Ok(true)
     }
 
+    /// Goodbye of an instance that cannot come back: what it counted joins the departed totals at once,
+    /// so that no scrape has to run over it any more. Its id stays known. False: nobody of that id.
+    pub fn retire(&self, id: &str, now: Tick) -> Result<bool, JournalFull> {
+        let mut catalog = self.change();
+        let Some(instance) = self.find_instance(id) else { return Ok(false) };
+        self.tell(&Record::Retire { id: id.into() }, now)?;
+        self.depart_instance(&mut catalog, &instance, now);
+        self.fold_instance(&mut catalog, &instance, now);
+        Ok(true)
+    }
+
     /// Whether the key names no instance.
     pub fn is_plain_group(&self, key: &GroupKey) -> bool {
         Grouping::new(key, &self.settings()).is_plain

@@ -281,6 +281,7 @@ fn what_a_full_journal_refuses_is_not_applied() {
     daemon.store.release_key("k");
     assert_eq!(daemon.store.begin_key("k", 1, daemon.tick(), None), KeyState::Fresh);
     assert!(daemon.store.depart("a", daemon.tick()).is_err());
+    assert!(daemon.store.retire("a", daemon.tick()).is_err());
     assert!(daemon.store.erase("a", daemon.tick()).is_err());
     assert!(daemon.store.clear(daemon.tick()).is_err());
     assert!(daemon.store.reload(Settings::default(), daemon.tick()).is_err());
@@ -289,6 +290,22 @@ fn what_a_full_journal_refuses_is_not_applied() {
     daemon.recorder.set_full(false);
     assert!(!daemon.push(&both("a", 2.0, 2.0)).journal_full);
     assert_eq!(daemon.restart().page(), "c_total 2");
+}
+
+#[test]
+fn who_is_retired_counts_on_without_its_columns_and_is_no_newcomer_when_it_comes_back() {
+    let daemon = Daemon::new();
+    daemon.push(&both("a", 5.0, 1.0));
+    assert!(daemon.store.retire("a", daemon.tick()).unwrap());
+    assert!(!daemon.store.retire("a", daemon.tick()).unwrap());
+    assert_eq!(daemon.page(), "c_total 5");
+    assert_eq!(daemon.store.stats().departed_instances, 0);
+    let daemon = daemon.restart();
+    assert_eq!(daemon.page(), "c_total 5");
+    daemon.push(&counter("a", 5.0));
+    assert_eq!(daemon.page(), "c_total 5");
+    daemon.push(&counter("a", 7.0));
+    assert_eq!(daemon.page(), "c_total 7");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::model::{
     is_identified,
 };
 use sidecar_model::{Exposition, FamilyExposition, Point, PointKind, Tick, base_name, is_absent};
-use sidecar_store::{GroupKey, Outcome, Replaces, Settings, Store};
+use sidecar_store::{GroupKey, JournalFull, Outcome, Replaces, Settings, Store};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How far a value that is computed by division or a root may be off.
@@ -74,20 +74,11 @@ impl Run {
                     self.upkeep();
                 }
             }
-            Op::Depart(id) | Op::Erase(id) if IDS[usize::from(*id)].is_empty() => {}
-            Op::Depart(id) | Op::Erase(id) => {
-                let id = IDS[usize::from(*id)];
-                let erase = matches!(op, Op::Erase(_));
-                self.log.push(format!("  {} {id}", if erase { "erase" } else { "depart" }));
-                let found = if erase { self.model.erase(id) } else { self.model.depart(id) };
-                for (store, _) in &self.stores {
-                    let same = if erase { store.erase(id, now) } else { store.depart(id, now) };
-                    let same = same.unwrap();
-                    if same != found {
-                        return Err(format!("model found {found}, store {same}"));
-                    }
-                }
+            Op::Depart(id) | Op::Retire(id) | Op::Erase(id) if IDS[usize::from(*id)].is_empty() => {
             }
+            Op::Depart(id) => return self.leave(id, "depart", Model::depart, Store::depart),
+            Op::Retire(id) => return self.leave(id, "retire", Model::retire, Store::retire),
+            Op::Erase(id) => return self.leave(id, "erase", Model::erase, Store::erase),
             Op::Clear => {
                 self.log.push("  clear".to_owned());
                 self.model.clear();
@@ -120,6 +111,25 @@ impl Run {
             }
             Some(_) | None => Ok(()),
         }
+    }
+
+    fn leave(
+        &mut self,
+        id: &u8,
+        word: &str,
+        of_model: fn(&mut Model, &str) -> bool,
+        of_store: fn(&Store, &str, Tick) -> Result<bool, JournalFull>,
+    ) -> Result<(), String> {
+        let (id, now) = (IDS[usize::from(*id)], self.now());
+        self.log.push(format!("  {word} {id}"));
+        let found = of_model(&mut self.model, id);
+        for (store, _) in &self.stores {
+            let same = of_store(store, id, now).unwrap();
+            if same != found {
+                return Err(format!("model found {found}, store {same}"));
+            }
+        }
+        Ok(())
     }
 
     fn delete(&mut self, index: u8, erase: bool, below: bool) -> Result<(), String> {

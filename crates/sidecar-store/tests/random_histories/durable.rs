@@ -45,6 +45,9 @@ impl Life<'_> {
             Op::Depart(id) => self.on_each(|store, now| {
                 store.depart(IDS[usize::from(*id)], now).unwrap();
             }),
+            Op::Retire(id) => self.on_each(|store, now| {
+                store.retire(IDS[usize::from(*id)], now).unwrap();
+            }),
             Op::Erase(id) => self.on_each(|store, now| {
                 store.erase(IDS[usize::from(*id)], now).unwrap();
             }),

@@ -182,6 +182,13 @@ impl Model {
         known
     }
 
+    /// Goodbye for good: its shares are folded at once.
+    pub(crate) fn retire(&mut self, id: &str) -> bool {
+        let known = self.depart(id);
+        self.fold(id);
+        known
+    }
+
     /// Goodbye, and whatever it counted in restarts at zero.
     pub(crate) fn erase(&mut self, id: &str) -> bool {
         if self.is_live(id) {
