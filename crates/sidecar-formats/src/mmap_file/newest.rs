@@ -13,26 +13,35 @@ use sidecar_model::Sink;
 pub struct Stamped<'a> {
     pub key: &'a [u8],
     pub value: f64,
-    /// Unix seconds, more than 0.
+    /// Unix seconds; 0: it has none.
     pub timestamp: f64,
 }
 
 impl Layout {
     /// The values that have been set, with their times; those that have not are none.
     pub fn newest<'a>(&self, bytes: &'a [u8], mut visit: impl FnMut(Stamped<'a>)) {
-        if self.width != Width::Stamped {
-            return;
-        }
+        self.each(bytes, |stamped| {
+            if stamped.timestamp > 0.0 {
+                visit(stamped);
+            }
+        });
+    }
+
+    /// All values, each by itself, for whoever keeps them when the file is gone.
+    pub fn each<'a>(&self, bytes: &'a [u8], mut visit: impl FnMut(Stamped<'a>)) {
         for entry in &*self.entries {
-            let at = entry.value_at as usize;
-            let Some((value, rest)) = bytes.get(at..).and_then(<[u8]>::split_first_chunk::<8>)
-            else {
-                continue;
+            let number = |at: usize| {
+                let bytes = bytes.get(at..)?.first_chunk::<8>()?;
+                Some(f64::from_ne_bytes(*bytes))
             };
-            let Some(timestamp) = rest.first_chunk::<8>() else { continue };
-            let (value, timestamp) = (f64::from_ne_bytes(*value), f64::from_ne_bytes(*timestamp));
+            let at = entry.value_at as usize;
+            let timestamp = match self.width {
+                Width::Value => Some(0.0),
+                Width::Stamped => number(at + 8),
+            };
+            let (Some(value), Some(timestamp)) = (number(at), timestamp) else { continue };
             let key = entry.key(bytes);
-            if timestamp > 0.0 && !key.is_empty() {
+            if !key.is_empty() {
                 visit(Stamped { key, value, timestamp });
             }
         }
