@@ -176,16 +176,12 @@ impl<'a, 's, S: Sink> Way<'a, 's, S> {
     /// Opens the family if need be, and gives the sample to the sink.
     #[inline]
     pub(super) fn give(&mut self, key: &'a [u8], value: f64) -> Result<(), DecodeError> {
-        match self.family {
-            Family::Open => {}
-            Family::Closed(first) => {
-                let first = first.map_or(key, |first| first.key(self.bytes));
-                self.open(first)?;
-            }
-            Family::Refused => {
-                self.offered.refused += 1;
-                return Ok(());
-            }
+        if let Family::Closed(first) = self.family {
+            self.open(first.map_or(key, |first| first.key(self.bytes)))?;
+        }
+        if matches!(self.family, Family::Refused) {
+            self.offered.refused += 1;
+            return Ok(());
         }
         if self.sink.next_sample_len() == key.len() && self.sink.is_next_sample(key) {
             self.sink.value(value);

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The `*.in` of a folder of `testdata/`, of which there are more than `missing`.
+#[allow(dead_code, reason = "not every format has such files")]
 pub(crate) fn inputs(folder: &str, missing: usize) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata").join(folder);
     let mut inputs: Vec<PathBuf> = fs::read_dir(folder)
