@@ -118,21 +118,21 @@ fn label_names() -> impl Strategy<Value = Vec<Vec<&'static str>>> {
     prop::collection::vec(prop::sample::subsequence(LABELS.to_vec(), 0..3), 3)
 }
 
-fn keys_of(kind: FileKind, metric: &str, labels: Labels, spell: (Spelling, bool)) -> Vec<String> {
+fn keys_of(kind: FileKind, metric: &str, labels: &Labels, spell: (Spelling, bool)) -> Vec<String> {
     let key = |suffix: &str, labels: &[(&str, &str)]| {
         key(metric, &format!("{metric}{suffix}"), labels, spell.0, spell.1)
     };
     match kind {
-        FileKind::Counter => vec![key("_total", &labels)],
-        FileKind::Gauge(_) => vec![key("", &labels)],
-        FileKind::Summary => vec![key("_count", &labels), key("_sum", &labels)],
+        FileKind::Counter => vec![key("_total", labels)],
+        FileKind::Gauge(_) => vec![key("", labels)],
+        FileKind::Summary => vec![key("_count", labels), key("_sum", labels)],
         FileKind::Histogram => {
             let bucket = |bound: &&'static str| {
                 let mut labels = labels.clone();
                 labels.push(("le", bound));
                 key("_bucket", &labels)
             };
-            let mut keys = vec![key("_sum", &labels)];
+            let mut keys = vec![key("_sum", labels)];
             keys.extend(BOUNDS.iter().map(bucket));
             keys
         }
@@ -152,8 +152,8 @@ pub(crate) fn application(kinds: Vec<FileKind>) -> impl Strategy<Value = Applica
             let mut entries: Vec<Entry> = vec![];
             for (family, texts) in sets {
                 let texts = texts.iter().map(|at| TEXTS[*at]);
-                let labels = names[family].iter().copied().zip(texts).collect();
-                for key in keys_of(kind, ["m", "m_n", "é"][family], labels, spell) {
+                let labels: Labels = names[family].iter().copied().zip(texts).collect();
+                for key in keys_of(kind, ["m", "m_n", "é"][family], &labels, spell) {
                     if entries.iter().all(|known| known.key != key) {
                         let (value, time) = values[entries.len()];
                         entries.push(Entry { key, value: f64::from(value), time });
@@ -181,11 +181,9 @@ fn parts(key: &str) -> (String, String, BTreeMap<String, String>, String) {
     let parts: Vec<Value> = serde_json::from_str(key).unwrap();
     let string = |value: &Value| value.as_str().unwrap().to_owned();
     let strings = |value: &Value| value.as_array().unwrap().iter().map(string).collect::<Vec<_>>();
-    let labels = match &parts[2] {
-        Value::Object(map) => {
-            map.iter().map(|(name, value)| (name.clone(), string(value))).collect()
-        }
-        names => strings(names).into_iter().zip(strings(&parts[3])).collect(),
+    let labels = match parts[2].as_object() {
+        Some(map) => map.iter().map(|(name, value)| (name.clone(), string(value))).collect(),
+        None => strings(&parts[2]).into_iter().zip(strings(&parts[3])).collect(),
     };
     let help = parts.get(3).filter(|help| help.is_string()).map(string).unwrap_or_default();
     (string(&parts[0]), string(&parts[1]), labels, help)
