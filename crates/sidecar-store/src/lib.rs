@@ -45,6 +45,7 @@ mod settings;
 mod shape;
 mod snapshot;
 mod stager;
+mod standing;
 mod store;
 mod stored;
 mod upkeep;
@@ -63,6 +64,7 @@ pub use settings::{
     Bounds, Departed, Glob, JobSettings, Limits, Match, Rule, Settings, UnknownPast,
 };
 pub use stager::{Grant, Room, Stager};
+pub use standing::{ENDLESS, Standing};
 pub use store::Store;
 pub use stored::Corrupt;
 pub use view::{

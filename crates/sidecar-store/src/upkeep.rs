@@ -11,6 +11,7 @@ use crate::maps::Map;
 use crate::record::Record;
 use crate::relief::drop_series;
 use crate::settings::Settings;
+use crate::standing::ENDLESS_TENTHS;
 use crate::store::Store;
 use crate::stored::{Corrupt, Reader, Stored, Writer};
 use crate::window::reach;
@@ -346,7 +347,7 @@ pub(crate) fn release_unused(
     body.held = kept;
 }
 
-/// What deltas have added up to knows no silence, and neither does a plain group.
+/// What deltas have added up to knows no silence, and neither does a plain group or what is endless.
 pub(crate) fn mark_written(catalog: &mut Catalog, role: WriterRole, body: &Body, now: Tick) {
     if !matches!(body.state, State::Live) {
         return;
@@ -359,6 +360,7 @@ pub(crate) fn mark_written(catalog: &mut Catalog, role: WriterRole, body: &Body,
         };
         let written = match role {
             WriterRole::Accumulator | WriterRole::Group => tenths(now),
+            WriterRole::Identified if body.ttls.get(at) == Some(&ENDLESS_TENTHS) => tenths(now),
             WriterRole::Identified | WriterRole::Anonymous => body.written[at],
         };
         catalog.mark_written(series, written);

@@ -540,6 +540,27 @@ fn a_series_that_nobody_wrote_for_retain_goes_with_its_total() {
 }
 
 #[test]
+fn what_is_endless_stays_unwritten_and_its_writer_can_tell_whether_it_is_there() {
+    let mut daemon =
+        Daemon::with(Settings { retain: Duration::from_secs(7200), ..Settings::default() });
+    let endless = u64::MAX / 1_000;
+    daemon.with_ttl("a", endless, "a_total{path=\"/old\"} 10\nb 1");
+    let standing = daemon.standing("a");
+    assert!(standing.is_some());
+    for _ in 0..10 {
+        daemon.with_ttl("a", endless, "b 2");
+        daemon.wait(1_000);
+    }
+    daemon.shows("a_total{path=\"/old\"} 10\nb 2");
+    assert_eq!(daemon.standing("a"), standing);
+    daemon.depart("a");
+    assert_eq!(daemon.standing("a"), None);
+    daemon.with_ttl("a", endless, "b 2");
+    assert_ne!(daemon.standing("a"), standing);
+    daemon.shows("a_total{path=\"/old\"} 10\nb 2");
+}
+
+#[test]
 fn erasing_takes_the_share_out_and_the_series_restarts_at_zero() {
     let mut daemon = Daemon::new();
     daemon.push("a", "a_total 10\nb_total 1");

@@ -3,7 +3,7 @@
 use crate::body::{Push, PushedFamily, PushedSample, Way};
 use sidecar_formats::prom_text::TextEncoder;
 use sidecar_model::{MetricType, Tick};
-use sidecar_store::{Outcome, Settings, Store};
+use sidecar_store::{Outcome, Settings, Standing, Store};
 
 pub(crate) struct Daemon {
     store: Store,
@@ -85,6 +85,10 @@ impl Daemon {
             self.now += 1_000;
             while self.store.upkeep(self.tick()) {}
         }
+    }
+
+    pub(crate) fn standing(&self, id: &str) -> Option<Standing> {
+        self.store.standing(id)
     }
 
     pub(crate) fn is_shared(&self, id: &str) -> bool {
