@@ -10,7 +10,7 @@ mod web;
 
 use crate::admission::Admission;
 use crate::config::{self, Config, ConfigError, Listener, Rights};
-use crate::expose::Expose;
+use crate::expose::{Around, Expose};
 use crate::http::body::BodyMemory;
 use crate::ingest::Ingest;
 use crate::journal::Keep;
@@ -18,6 +18,7 @@ use crate::listen::{self, Bound, Hall, Inherited};
 use crate::maintain::Upkeep;
 use crate::maintain::restore::{self, Begun, RestoreError};
 use crate::maintain::snapshots::{Desk, Snapshots};
+use crate::multiproc::Multiproc;
 use crate::status::Status;
 use crate::telemetry::{Telemetry, log};
 use arc_swap::ArcSwap;
@@ -215,12 +216,23 @@ fn build(config: Config, prepared: Prepared) -> Result<Built, StartError> {
     let memory = Arc::new(BodyMemory::default());
     let upkeep = Upkeep::start(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&admission))
         .map_err(start("upkeep thread"))?;
+    let multiproc = Multiproc::new(
+        config.multiproc.clone(),
+        Arc::clone(&store),
+        Arc::clone(&clock),
+        Arc::clone(&telemetry),
+        Arc::clone(&admission),
+    );
+    // So the first scrape finds only what has changed since.
+    multiproc.read_then(&mut || {});
+    let around: Around = Box::new(move |collect| multiproc.read_then(collect));
     let expose = Expose::start(
         Arc::clone(&store),
         Arc::clone(&clock),
         Arc::clone(&telemetry),
         Arc::clone(&admission),
         keep.clone(),
+        around,
         warmup,
     )
     .map_err(start("scrape thread"))?;
@@ -234,6 +246,7 @@ fn build(config: Config, prepared: Prepared) -> Result<Built, StartError> {
         ready: AtomicBool::new(false),
         keep: keep.clone(),
         restored,
+        reads_multiproc: !config.multiproc.directories.is_empty(),
     };
     let ingest = Ingest {
         store: Arc::clone(&store),

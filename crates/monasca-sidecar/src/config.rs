@@ -12,6 +12,7 @@ mod file;
 mod jobs;
 mod keys;
 mod listener;
+mod multiproc;
 mod resolve;
 mod rights;
 mod rules;
@@ -20,6 +21,7 @@ mod web;
 
 pub(crate) use duration::parse as parse_duration;
 pub(crate) use listener::{Address, Listener, SocketFile};
+pub(crate) use multiproc::{MultiprocDirectory, MultiprocLimits, MultiprocSettings};
 pub(crate) use rights::{Right, Rights};
 pub(crate) use web::{
     CertificateRule, ClientAuth, Curve, NamedFile, TlsSettings, TlsVersion, TokenFile, User,
@@ -63,6 +65,7 @@ pub(crate) struct Config {
     pub(crate) http: HttpLimits,
     pub(crate) data: DataSettings,
     pub(crate) push: PushSettings,
+    pub(crate) multiproc: MultiprocSettings,
     pub(crate) budgets: Budgets,
     pub(crate) store: sidecar_store::Settings,
     /// What a reload reads again.
@@ -206,6 +209,7 @@ impl Default for Config {
             http: HttpLimits::default(),
             data: DataSettings::default(),
             push: PushSettings::default(),
+            multiproc: MultiprocSettings::default(),
             budgets: Budgets::default(),
             store: sidecar_store::Settings::default(),
             file: None,

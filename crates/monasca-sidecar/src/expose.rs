@@ -26,6 +26,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use worker::{Queue, Wanted, Worker};
 
+/// Brings what is read for a scrape up to date, and calls its argument before that can change again.
+pub(crate) type Around = Box<dyn Fn(&mut dyn FnMut()) + Send>;
+
 /// What the answer depends on besides the path.
 const VARIES_BY: &str = "Accept, Accept-Encoding";
 
@@ -45,9 +48,10 @@ impl Expose {
         telemetry: Arc<Telemetry>,
         admission: Arc<Admission>,
         keep: Keep,
+        around: Around,
         warmup: Duration,
     ) -> io::Result<Expose> {
-        let state = (store, keep);
+        let state = (store, keep, around);
         let worker = Worker::start(state, Arc::clone(&clock), Arc::clone(&telemetry), admission)?;
         let warm_at = clock.elapsed().saturating_add(warmup);
         Ok(Expose { worker, clock, telemetry, warm_at, answered: watch::Sender::new(0) })

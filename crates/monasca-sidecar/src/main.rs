@@ -12,6 +12,7 @@ mod ingest;
 mod journal;
 mod listen;
 mod maintain;
+mod multiproc;
 mod status;
 mod telemetry;
 

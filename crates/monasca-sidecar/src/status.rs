@@ -38,6 +38,8 @@ pub(crate) struct Status {
     pub ready: AtomicBool,
     pub keep: Keep,
     pub restored: Restored,
+    /// There are directories of Python's multiprocess mode.
+    pub reads_multiproc: bool,
 }
 
 impl Status {
@@ -80,6 +82,11 @@ impl Status {
                     &journal,
                     &status.restored,
                 ));
+            }
+            if status.reads_multiproc {
+                page.families.extend(telemetry::multiproc_page(&status.telemetry));
+            }
+            if status.reads_multiproc || status.keep.state().is_some() {
                 page.families.sort_by(|a, b| a.layout.name.cmp(&b.layout.name));
             }
             Ok(page)

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-pub(crate) use page::{journal_page, page};
+pub(crate) use page::{journal_page, multiproc_page, page};
 
 /// Upper bounds of the duration histograms, in microseconds.
 const BOUNDS_US: [u64; 16] = [
@@ -124,4 +124,16 @@ pub(crate) struct Telemetry {
     pub snapshot_time: Durations,
     /// Of the last one.
     pub snapshot_bytes: Count,
+    pub multiproc: Multiproc,
+}
+
+/// Of the directories of Python's multiprocess mode.
+#[derive(Debug, Default)]
+pub(crate) struct Multiproc {
+    pub workers: Count,
+    pub files: Count,
+    pub faulty_files: Count,
+    pub faults: ByCode,
+    pub read_bytes: Count,
+    pub read_time: Durations,
 }

@@ -21,6 +21,8 @@ pub struct PushMeta<'a> {
     pub ttl: Option<Duration>,
     /// Overrides what the families say.
     pub temporality: Option<Temporality>,
+    /// Who pushes, whatever the labels say: `instance_labels` are labels like others then.
+    pub writer: Option<&'a str>,
     /// Who pushes, and labels for all samples.
     pub group: Option<&'a GroupKey>,
     pub replaces: Replaces,

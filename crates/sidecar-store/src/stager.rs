@@ -30,6 +30,7 @@ use sidecar_model::{
     Aggregation, Exemplar, ExemplarParts, FamilyHeader, Mark, NativeHistogram, Problem,
     ProblemKind, Role, SampleParts, Sink, Temporality, role_of,
 };
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
@@ -45,6 +46,8 @@ pub struct Stager<'s> {
     pub(crate) settings: Arc<Settings>,
     temporality: Option<Temporality>,
     has_sequence: bool,
+    /// The id of all samples' writer, where the push says it.
+    named: Option<&'s str>,
     pub(crate) grouping: Option<Grouping>,
     times: Option<PushTimes>,
     room: Option<&'s dyn Room>,
@@ -147,6 +150,7 @@ impl<'s> Stager<'s> {
             settings,
             temporality: meta.temporality,
             has_sequence: meta.sequence.is_some(),
+            named: meta.writer,
             grouping,
             times: meta.times,
             room: meta.room,
@@ -260,9 +264,10 @@ impl<'s> Stager<'s> {
 
     /// The index of the writer that the sample names, the first one becoming the primary.
     fn writer(&mut self, sample: &SampleParts<'_>) -> Result<u32, ProblemKind> {
-        let id = match &self.grouping {
-            Some(grouping) => grouping.writer_of(sample).into_owned().into(),
-            None => writer_id(sample, &self.settings.instance_labels),
+        let id = match (&self.grouping, self.named) {
+            (Some(grouping), _) => grouping.writer_of(sample).into_owned().into(),
+            (None, Some(named)) => Cow::Borrowed(named),
+            (None, None) => writer_id(sample, &self.settings.instance_labels),
         };
         let known = match self.writers.first() {
             Some(first) if **first == *id => Some(0),

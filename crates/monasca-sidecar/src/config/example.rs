@@ -24,6 +24,10 @@ const CORS: &str = "\
 # Pushes from browsers. A page of another origin is refused.
 ";
 
+const MULTIPROC: &str = "\
+# Directories of prometheus_client's multiprocess mode: their files are read, nothing is pushed.
+";
+
 const LIMITS: &str = "\
 # What a client may ask for at most. Beyond it a request or a family is refused with a code, and
 # counted.
@@ -150,6 +154,7 @@ fn comment(section: &str) -> &'static str {
         "push" => PUSH,
         "web" => WEB,
         "cors" => CORS,
+        "multiproc" => MULTIPROC,
         _ => LIMITS,
     }
 }

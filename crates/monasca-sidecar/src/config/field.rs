@@ -3,7 +3,7 @@
 
 use super::keys::Key;
 use super::listener::{Address, address};
-use super::{Config, LogFormat, MaxMemory, PushStatus, duration};
+use super::{Config, LogFormat, MaxMemory, PushStatus, duration, multiproc};
 use crate::journal::SyncLevel;
 use sidecar_formats::Timestamps;
 use sidecar_model::Temporality;
@@ -28,6 +28,7 @@ pub(super) enum Field {
     LogLevel,
     WebFile,
     Origins,
+    MultiprocDirectories,
     InstanceLabels,
     WorkerLabel,
     UnknownPast,
@@ -60,7 +61,10 @@ pub(super) struct Wrong {
 impl Key {
     /// Whether several values can be given.
     pub(super) fn is_list(&self) -> bool {
-        matches!(self.field, Field::Listen | Field::Origins | Field::InstanceLabels)
+        matches!(
+            self.field,
+            Field::Listen | Field::Origins | Field::InstanceLabels | Field::MultiprocDirectories
+        )
     }
 
     pub(super) fn is_switch(&self) -> bool {
@@ -71,7 +75,7 @@ impl Key {
     pub(super) fn placeholder(&self) -> &'static str {
         match self.field {
             Field::Listen => "ADDR",
-            Field::DataDirectory => "DIR",
+            Field::DataDirectory | Field::MultiprocDirectories => "DIR",
             Field::Sync => "WHEN",
             Field::LogFormat => "FORMAT",
             Field::LogLevel => "LEVEL",
@@ -96,6 +100,9 @@ impl Key {
             Field::Listen => config.listen = read_each(texts, address)?,
             Field::InstanceLabels => config.store.instance_labels = read_each(texts, own_label)?,
             Field::Origins => config.cors_origins = read_each(texts, origin)?,
+            Field::MultiprocDirectories => {
+                config.multiproc.directories = multiproc::of_paths(texts)?;
+            }
             Field::DataDirectory
             | Field::Sync
             | Field::LogFormat
@@ -121,7 +128,10 @@ impl Key {
 
     fn set_one(&self, config: &mut Config, text: &str) -> Result<(), String> {
         match &self.field {
-            Field::Listen | Field::Origins | Field::InstanceLabels => {}
+            Field::Listen
+            | Field::Origins
+            | Field::InstanceLabels
+            | Field::MultiprocDirectories => {}
             Field::WebFile => config.web_file = path(text),
             Field::DataDirectory => config.data.directory = path(text),
             Field::Sync => config.data.sync = sync(text)?,
@@ -150,6 +160,10 @@ impl Key {
             Field::Listen => return config.listen.iter().map(Address::to_string).collect(),
             Field::InstanceLabels => return config.store.instance_labels.clone(),
             Field::Origins => return config.cors_origins.clone(),
+            Field::MultiprocDirectories => {
+                let directories = config.multiproc.directories.iter();
+                return directories.map(|of| path_text(Some(&of.path))).collect();
+            }
             Field::WebFile => path_text(config.web_file.as_deref()),
             Field::DataDirectory => path_text(config.data.directory.as_deref()),
             Field::Sync => match config.data.sync {
@@ -217,6 +231,7 @@ impl Key {
             | Field::Memory
             | Field::WebFile
             | Field::Origins
+            | Field::MultiprocDirectories
             | Field::Switch(_) => None,
         }
     }
@@ -321,7 +336,7 @@ fn shown_label(text: &str) -> Result<String, String> {
     }
 }
 
-fn read_each<T: PartialEq>(
+pub(super) fn read_each<T: PartialEq>(
     texts: &[&str],
     read: fn(&str) -> Result<T, String>,
 ) -> Result<Vec<T>, Wrong> {

@@ -208,6 +208,42 @@ pub(super) const KEYS: &[Key] = &[
         Field::Switch(|c| &mut c.push.admin_api),
         "Whether PUT /api/v1/admin/wipe is there.",
     ),
+    Key {
+        name: "multiproc.dirs",
+        flag: "multiproc.dirs",
+        other_variable: None,
+        other_flag: Some("multiproc-dir"),
+        field: Field::MultiprocDirectories,
+        takes_effect: TakesEffect::AtStart,
+        help: "Directories of Python's multiprocess mode (PROMETHEUS_MULTIPROC_DIR), whose files are \
+               read at each scrape. A list in the file, of paths or of maps with path, job and \
+               labels; commas in the environment, the flag repeated.",
+    },
+    fixed(
+        "multiproc.interval",
+        "multiproc.interval",
+        Field::Duration(|c| &mut c.multiproc.interval, Zero::Allowed),
+        "A scrape reads the directories again when they were last read so long ago; 0s is at each \
+         scrape.",
+    ),
+    fixed(
+        "multiproc.max_files",
+        "multiproc.max-files",
+        Field::Count(|c| &mut c.multiproc.limits.files, MAX_COUNT),
+        "Files that are read of a directory.",
+    ),
+    fixed(
+        "multiproc.max_file",
+        "multiproc.max-file",
+        Field::Bytes(|c| &mut c.multiproc.limits.file_bytes, 1..=1 << 30),
+        "The filled part of one file, 1GiB at most; a longer one is left out.",
+    ),
+    fixed(
+        "multiproc.max_total",
+        "multiproc.max-total",
+        Field::Bytes(|c| &mut c.multiproc.limits.total_bytes, 1..=usize::MAX),
+        "The filled parts of all files of a directory; what goes beyond is left out.",
+    ),
     live(
         "limits.max_body",
         "limits.max-body",

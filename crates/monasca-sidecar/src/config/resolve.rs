@@ -1,15 +1,16 @@
 //! From what was typed to a [`Config`]: default, then file, then environment and flags, then what
 //! must hold between keys. Collects every error instead of stopping at the first.
 
-use super::field::Wrong;
+use super::field::{Field, Wrong};
 use super::file::{self, Content, Entry, Node, Place};
 use super::keys::{self, KEYS, Key, TakesEffect};
 use super::suggest::suggest;
-use super::{Config, ConfigError, jobs, listener, rules, web};
+use super::{Config, ConfigError, jobs, listener, multiproc, rules, web};
 use std::path::PathBuf;
 
 /// Sections, and what has no flag.
-const FILE_ONLY: [&str; 7] = ["rules", "jobs", "listeners", "limits", "push", "web", "cors"];
+const FILE_ONLY: [&str; 8] =
+    ["rules", "jobs", "listeners", "limits", "push", "web", "cors", "multiproc"];
 
 /// The text that a flag or a variable gave a key.
 #[derive(Clone, Debug)]
@@ -53,7 +54,10 @@ pub(super) fn resolve(
 /// Gives the keys that take a restart their previous value; returns those that would have changed.
 pub(super) fn keep_fixed(previous: &Config, config: &mut Config) -> Vec<&'static str> {
     let mut ignored = Vec::new();
-    for key in KEYS.iter().filter(|key| key.takes_effect == TakesEffect::AtStart) {
+    // Of its directories the text is the path alone.
+    let by_text = |key: &&Key| !matches!(key.field, Field::MultiprocDirectories);
+    let fixed = KEYS.iter().filter(|key| key.takes_effect == TakesEffect::AtStart);
+    for key in fixed.filter(by_text) {
         let before = key.texts(previous);
         if before == key.texts(config) {
             continue;
@@ -67,6 +71,10 @@ pub(super) fn keep_fixed(previous: &Config, config: &mut Config) -> Vec<&'static
     if previous.listeners != config.listeners {
         config.listeners.clone_from(&previous.listeners);
         ignored.push("listeners");
+    }
+    if previous.multiproc.directories != config.multiproc.directories {
+        config.multiproc.directories.clone_from(&previous.multiproc.directories);
+        ignored.push("multiproc.dirs");
     }
     ignored
 }
@@ -204,6 +212,12 @@ impl Problems {
     /// One key's value in the file.
     fn take(&mut self, key: &'static Key, node: &Node, config: &mut Config) {
         let before = self.errors.len();
+        if matches!(key.field, Field::MultiprocDirectories) {
+            if let Some(directories) = multiproc::read(node, self) {
+                config.multiproc.directories = directories;
+            }
+            return self.took(key, node, before);
+        }
         let nodes: Vec<&Node> = match &node.content {
             Content::List(nodes) if key.is_list() => nodes.iter().collect(),
             Content::Empty | Content::Text(_) | Content::List(_) | Content::Map(_) => vec![node],
@@ -215,6 +229,11 @@ impl Problems {
             let place = nodes.get(index).map_or(node.place, |node| node.place);
             self.at(place, key.name, message);
         }
+        self.took(key, node, before);
+    }
+
+    /// Notes where the key's value stands; `before`: how many errors there were.
+    fn took(&mut self, key: &'static Key, node: &Node, before: usize) {
         let refused = self.errors.len() > before;
         let source = if refused { Source::Refused } else { Source::File(node.place) };
         self.sources.push((key.name, source));

@@ -3,6 +3,7 @@
 //! One thread of lower priority, so that pushes go first. It never waits for a slow client: a page
 //! whose pieces are not taken rests while others go on.
 
+use super::Around;
 use super::encoders::{Encoders, only, page_once};
 use super::making::{Made, Making, Step};
 use crate::admission::Admission;
@@ -18,6 +19,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 const STACK_BYTES: usize = 1 << 20;
@@ -75,13 +77,14 @@ impl Queue {
 
 impl Worker {
     pub(super) fn start(
-        (store, keep): (Arc<Store>, Keep),
+        (store, keep, around): (Arc<Store>, Keep, Around),
         clock: Arc<Clock>,
         telemetry: Arc<Telemetry>,
         admission: Arc<Admission>,
     ) -> io::Result<Worker> {
         let queue = Arc::new(Queue::default());
-        let bench = Bench { queue: Arc::clone(&queue), store, clock, telemetry, admission, keep };
+        let bench =
+            Bench { queue: Arc::clone(&queue), store, clock, telemetry, admission, keep, around };
         let run = move || {
             be_nicer();
             bench.run();
@@ -132,6 +135,7 @@ struct Bench {
     telemetry: Arc<Telemetry>,
     admission: Arc<Admission>,
     keep: Keep,
+    around: Around,
 }
 
 impl Bench {
@@ -171,11 +175,7 @@ impl Bench {
     fn turn(&self, asked: Vec<Asked>, pages: &mut Vec<Making>, encoders: &mut Encoders) -> bool {
         let count = asked.len();
         if count > 0 {
-            let begun = self.clock.elapsed();
-            let least = self.store.least_bytes();
-            let exposition = self.store.collect(self.clock.now());
-            self.keep.write_out();
-            let spent = self.clock.elapsed().saturating_sub(begun);
+            let (least, exposition, spent) = self.collect();
             for (Asked { wanted, pieces }, exposition) in
                 asked.into_iter().zip(std::iter::repeat_n(exposition, count))
             {
@@ -200,6 +200,24 @@ impl Bench {
             Step::Over => false,
         });
         resting
+    }
+}
+
+impl Bench {
+    /// What the store takes at least, its state, and how long it took to collect that.
+    fn collect(&self) -> (Option<u64>, Exposition, Duration) {
+        let mut least = None;
+        let mut exposition = Exposition::default();
+        let mut spent = Duration::ZERO;
+        (self.around)(&mut || {
+            let begun = self.clock.elapsed();
+            least = self.store.least_bytes();
+            exposition = self.store.collect(self.clock.now());
+            spent = self.clock.elapsed().saturating_sub(begun);
+        });
+        let begun = self.clock.elapsed();
+        self.keep.write_out();
+        (least, exposition, spent + self.clock.elapsed().saturating_sub(begun))
     }
 }
 

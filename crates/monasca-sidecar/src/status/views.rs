@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 use sidecar_model::LabelSet;
-use sidecar_store::{ContributionView, FamilyView, InstanceView, SeriesView};
+use sidecar_store::{ContributionView, ENDLESS, FamilyView, InstanceView, SeriesView};
 
 #[derive(Serialize)]
 pub(super) struct Family<'a> {
@@ -41,7 +41,8 @@ pub(super) struct Instance<'a> {
     families: usize,
     series: usize,
     age_seconds: f64,
-    decay_seconds: f64,
+    /// `None`: it stays however long it is silent.
+    decay_seconds: Option<f64>,
     epoch: Option<&'a str>,
     sequence: Option<u64>,
     restarts: u64,
@@ -58,7 +59,7 @@ impl<'a> Instance<'a> {
             families: view.families,
             series: view.series,
             age_seconds: view.age.as_secs_f64(),
-            decay_seconds: view.decay.as_secs_f64(),
+            decay_seconds: (view.decay != ENDLESS).then(|| view.decay.as_secs_f64()),
             epoch: view.epoch.as_deref(),
             sequence: view.sequence,
             restarts: view.restarts,

@@ -67,6 +67,23 @@ pub(crate) fn journal_page(
     page.families
 }
 
+/// Of the directories of Python's multiprocess mode, where there are some.
+pub(crate) fn multiproc_page(telemetry: &Telemetry) -> Vec<FamilyExposition> {
+    let mut page = Page::default();
+    let counts = &telemetry.multiproc;
+    page.gauge("multiproc_workers", "Workers with files.", float(counts.workers.get()));
+    page.gauge("multiproc_files", "Files of workers.", float(counts.files.get()));
+    page.gauge(
+        "multiproc_faulty_files",
+        "Files that took no part in the last read.",
+        float(counts.faulty_files.get()),
+    );
+    page.codes("multiproc_faults", "Files left out, at each read.", &counts.faults);
+    page.counter("multiproc_read_bytes", "Bytes of files read.", counts.read_bytes.get());
+    page.durations("multiproc_read_duration_seconds", "Read and push.", &counts.read_time);
+    page.families
+}
+
 #[derive(Default)]
 struct Page {
     families: Vec<FamilyExposition>,

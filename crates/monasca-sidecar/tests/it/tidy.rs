@@ -116,7 +116,7 @@ fn only_one_file_chooses_a_status_and_one_reads_the_clocks() {
 
 #[test]
 fn the_middle_row_does_not_know_each_other() {
-    let middle = ["access", "listen", "ingest", "expose", "maintain", "status"];
+    let middle = ["access", "listen", "ingest", "expose", "maintain", "multiproc", "status"];
     let below = ["admission", "http", "telemetry", "clock", "config", "journal"];
     let meets = |source: &Source| {
         let path = source.path.to_string_lossy().replace('\\', "/");

@@ -45,8 +45,11 @@ impl Stager<'_> {
         role: Role,
         sample: &mut SampleParts<'_>,
     ) -> Result<(u32, u32), Problem> {
-        let of_all = &self.settings.instance_labels;
-        let reserved = self.grouping.as_ref().map_or(of_all, |grouping| &grouping.instance_labels);
+        let reserved: &[String] = match (&self.grouping, self.named) {
+            (Some(grouping), _) => &grouping.instance_labels,
+            (None, Some(_)) => &[],
+            (None, None) => &self.settings.instance_labels,
+        };
         let own = match role {
             Role::Bucket => "le",
             Role::Quantile => "quantile",

@@ -67,6 +67,7 @@ impl<'s> Stager<'s> {
             // What the push says of itself.
             temporality: _,
             has_sequence: _,
+            named: _,
             grouping: _,
             times: _,
             // Whoever decodes asks.

@@ -141,7 +141,8 @@ impl OwnMeta {
             replaces,
             times,
             key,
-            // What it answered is with what was staged.
+            // It is with what was staged, as what the room answered.
+            writer: _,
             room: _,
         } = *meta;
         OwnMeta {
@@ -165,6 +166,7 @@ impl OwnMeta {
             strict: self.strict,
             ttl: self.ttl,
             temporality: self.temporality,
+            writer: None,
             group: self.group.as_ref(),
             replaces: self.replaces,
             times: self.times,

@@ -1,0 +1,115 @@
+"""What it costs to read a directory of Python's multiprocess mode at each scrape.
+
+The directory is written as 64 workers of an application would, and a tenth of every worker's values changes between
+two scrapes. Each function is one run with a server of its own and gives one line of raw figures, as phases.py does.
+"""
+import http.client
+import pathlib
+import tempfile
+import time
+
+import mmap_files
+import phases
+import servers
+
+WORKERS = 64
+STEADY_SCRAPES = 30
+BOUNDS = ("0.1", "0.5", "1.0", "2.5", "5.0", "10.0", "30.0", "60.0", "+Inf")
+# Of ten samples four are counters, five parts of histograms, one is a gauge.
+TENTH = 10
+
+
+class Worker:
+    """The files of one pid."""
+
+    def __init__(self, folder, pid, series):
+        tenth = series // 10
+        self.files = [mmap_files.File(folder / f"{name}_{pid}.db", entries) for name, entries in (
+            ("counter", counters(4 * tenth)),
+            ("histogram", histograms(5 * tenth)),
+            ("gauge_livesum", gauges(tenth)),
+        )]
+
+    def work(self, turn):
+        """A tenth of the values rise."""
+        for file in self.files:
+            for index in range(turn % TENTH, len(file.values), TENTH):
+                file.add(index, 1.0)
+
+    def close(self):
+        for file in self.files:
+            file.close()
+
+
+def counters(count):
+    for n in range(count):
+        metric = f"app_requests_{n % 20}"
+        labels = {"method": "GET", "path": f"/v1/items/{n // 20}"}
+        yield mmap_files.key(metric, f"{metric}_total", labels, "Requests that were answered."), float(n)
+
+
+def histograms(count):
+    per_set = len(BOUNDS) + 1
+    for n in range(count // per_set):
+        metric, labels = f"app_latency_seconds_{n % 10}", {"path": f"/v1/items/{n // 10}"}
+        text = "How long requests take."
+        yield mmap_files.key(metric, f"{metric}_sum", labels, text), 0.5 * n
+        for bound in BOUNDS:
+            yield mmap_files.key(metric, f"{metric}_bucket", {**labels, "le": bound}, text), float(n)
+
+
+def gauges(count):
+    for n in range(count):
+        labels = {"queue": f"q{n}"}
+        yield mmap_files.key("app_queue_length", "app_queue_length", labels, "Jobs that wait."), float(n)
+
+
+def scrapes(bench, name, command, series, number):
+    """The first scrape after the workers came, and those after it."""
+    line = {"kind": "multiproc", "server": name, "workload": f"multiproc {WORKERS} x {series}", "run": number}
+    phases.wait_for_quiet()
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        with servers.Server(f"{command} --multiproc-dir '{folder}'", bench.server_cpu) as server:
+            scrape(server)
+            with servers.on_cpu(bench.client_cpu):
+                workers = [Worker(folder, pid, series) for pid in range(1000, 1000 + WORKERS)]
+            line["first"] = scrape(server)
+            line["steady"] = []
+            for turn in range(STEADY_SCRAPES):
+                for worker in workers:
+                    worker.work(turn)
+                line["steady"].append(scrape(server))
+            line["rss"] = server.usage()["rss"]
+            line["series"] = line["steady"][-1].pop("series")
+            line["died"] = not server.alive()
+            for worker in workers:
+                worker.close()
+    line["expected"] = page_series(series)
+    return line
+
+
+def page_series(series):
+    """Lines of the merged page: each histogram has a count, too."""
+    tenth = series // 10
+    return 5 * tenth + 5 * tenth // (len(BOUNDS) + 1) * (len(BOUNDS) + 2)
+
+
+def scrape(server):
+    """One page, in the usual text format."""
+    connection = http.client.HTTPConnection(server.addr)
+    try:
+        connection.connect()
+        before = server.usage()["cpu"]
+        began = time.perf_counter()
+        connection.request("GET", "/metrics")
+        answer = connection.getresponse()
+        body = answer.read()
+        ms = (time.perf_counter() - began) * 1e3
+        cpu_ms = (server.usage()["cpu"] - before) * 1e3
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise servers.ServerError(f"a scrape was answered {answer.status}")
+    series = sum(1 for text in body.splitlines() if not text.startswith(b"#"))
+    return {"ms": ms, "cpu_ms": cpu_ms, "series": series}

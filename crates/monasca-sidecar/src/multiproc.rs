@@ -1,0 +1,133 @@
+//! Directories of Python's multiprocess mode: what stands in their files becomes pushes to the store, one
+//! instance for each worker.
+//!
+//! Owns which file is whose, and what of it the store has. Files are only read. A scrape reads first and
+//! holds the directories as they are until it has collected. See ADR 15.
+
+mod directory;
+mod fault;
+mod file;
+mod folder;
+mod layouts;
+mod newest;
+mod push;
+mod worker;
+
+use crate::admission::Admission;
+use crate::clock::Clock;
+use crate::config::MultiprocSettings;
+use crate::telemetry::Telemetry;
+use directory::Directory;
+use layouts::Layouts;
+use parking_lot::Mutex;
+use sidecar_store::Store;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// All ids of ours begin so; behind it come the directory, the worker and when it began.
+const PREFIX: &str = "multiproc:";
+/// The buffer keeps so much from read to read.
+const KEPT_BUFFER_BYTES: usize = 4 << 20;
+
+/// What the directories are read into.
+#[derive(Debug)]
+struct Tools {
+    store: Arc<Store>,
+    clock: Arc<Clock>,
+    telemetry: Arc<Telemetry>,
+    admission: Arc<Admission>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Multiproc {
+    tools: Tools,
+    settings: MultiprocSettings,
+    reader: Mutex<Reader>,
+}
+
+/// What is known of the directories.
+#[derive(Debug)]
+struct Reader {
+    directories: Vec<Directory>,
+    layouts: Layouts,
+    /// One worker's files at a time.
+    buffer: Vec<u8>,
+    /// When they were read last.
+    read_at: Option<Duration>,
+}
+
+impl Multiproc {
+    pub(crate) fn new(
+        settings: MultiprocSettings,
+        store: Arc<Store>,
+        clock: Arc<Clock>,
+        telemetry: Arc<Telemetry>,
+        admission: Arc<Admission>,
+    ) -> Multiproc {
+        let reader = Mutex::new(Reader::new(&settings));
+        Multiproc { tools: Tools { store, clock, telemetry, admission }, settings, reader }
+    }
+
+    /// Reads the directories, unless that was done within the interval, and calls `then` before anything
+    /// else is done with them.
+    pub(crate) fn read_then(&self, then: &mut dyn FnMut()) {
+        let mut reader = self.reader.lock();
+        let begun = self.tools.clock.elapsed();
+        let is_fresh = |at: Duration| begun.saturating_sub(at) < self.settings.interval;
+        if !self.settings.directories.is_empty() && !reader.read_at.is_some_and(is_fresh) {
+            let read = AssertUnwindSafe(|| reader.read(&self.tools, &self.settings));
+            if catch_unwind(read).is_err() {
+                // It is logged where it happened. What the store has is found again by its ids.
+                *reader = Reader::new(&self.settings);
+            }
+            reader.read_at = Some(begun);
+            let spent = self.tools.clock.elapsed().saturating_sub(begun);
+            self.tools.telemetry.multiproc.read_time.observe(spent);
+        }
+        then();
+    }
+}
+
+impl Reader {
+    fn new(settings: &MultiprocSettings) -> Reader {
+        let directories = settings.directories.iter().map(Directory::new).collect();
+        Reader { directories, layouts: Layouts::default(), buffer: Vec::new(), read_at: None }
+    }
+
+    fn read(&mut self, tools: &Tools, settings: &MultiprocSettings) {
+        if self.read_at.is_none() {
+            depart_strangers(tools, settings);
+        }
+        for directory in &mut self.directories {
+            directory.read(tools, settings.limits, &mut self.layouts, &mut self.buffer);
+        }
+        self.layouts.forget_unused();
+        if self.buffer.capacity() > KEPT_BUFFER_BYTES {
+            self.buffer.truncate(KEPT_BUFFER_BYTES);
+            self.buffer.shrink_to_fit();
+        }
+        self.count(tools);
+    }
+
+    fn count(&self, tools: &Tools) {
+        let counts = &tools.telemetry.multiproc;
+        let sum =
+            |of: fn(&Directory) -> usize| self.directories.iter().map(of).sum::<usize>() as u64;
+        counts.workers.set(sum(Directory::workers));
+        counts.files.set(sum(Directory::files));
+        counts.faulty_files.set(sum(Directory::faulty_files));
+    }
+}
+
+/// Workers of directories that are no longer read: nobody else would ever end them.
+fn depart_strangers(tools: &Tools, settings: &MultiprocSettings) {
+    let ours = |id: &str| {
+        settings.directories.iter().any(|of| id.starts_with(&directory::prefix_of(&of.path)))
+    };
+    let instances = tools.store.instances(tools.clock.now());
+    for left in instances.iter().filter(|i| i.live && i.id.starts_with(PREFIX) && !ours(&i.id)) {
+        // Where the journal is full it is tried again at the next start.
+        tools.store.depart(&left.id, tools.clock.now()).unwrap_or_default();
+    }
+}

@@ -1,0 +1,194 @@
+//! One directory: who is in it, and one read of it after the other.
+
+use super::fault::Fault;
+use super::folder::Folder;
+use super::layouts::Layouts;
+use super::newest::Newest;
+use super::worker::{Shared, Worker};
+use super::{PREFIX, Tools};
+use crate::config::{MultiprocDirectory, MultiprocLimits};
+use rustix::fs::FileType;
+use rustix::io::Errno;
+use sidecar_formats::mmap_file::FileName;
+use std::collections::BTreeMap;
+use std::ffi::CStr;
+use std::path::{Path, PathBuf};
+
+/// Behind the directory's prefix: the instance of the gauges whose newest value counts. No worker's id
+/// is like it, since those have one more part.
+const NEWEST: &str = "mostrecent";
+
+#[derive(Debug)]
+pub(super) struct Directory {
+    path: PathBuf,
+    prefix: String,
+    labels: Vec<(String, String)>,
+    /// By pid, so that each read takes them in the same order.
+    workers: BTreeMap<Box<str>, Worker>,
+    newest: Newest,
+    /// Number of the read.
+    round: u32,
+    /// It has been compared with what a store that was restored had of it.
+    is_settled: bool,
+    /// Instances that left while the journal was full.
+    leaving: Vec<String>,
+    /// The error that was logged last.
+    failed: Option<Errno>,
+    left_out: usize,
+}
+
+/// What the ids of a directory's workers begin with.
+pub(super) fn prefix_of(path: &Path) -> String {
+    format!("{PREFIX}{}/", path.display())
+}
+
+impl Directory {
+    pub(super) fn new(of: &MultiprocDirectory) -> Directory {
+        let prefix = prefix_of(&of.path);
+        Directory {
+            path: of.path.clone(),
+            newest: Newest::new(format!("{prefix}{NEWEST}")),
+            prefix,
+            labels: of.labels.clone(),
+            workers: BTreeMap::new(),
+            round: 0,
+            is_settled: false,
+            leaving: Vec::new(),
+            failed: None,
+            left_out: 0,
+        }
+    }
+
+    pub(super) fn workers(&self) -> usize {
+        self.workers.values().filter(|worker| worker.id().is_some()).count()
+    }
+
+    pub(super) fn files(&self) -> usize {
+        self.workers.values().map(Worker::files).sum()
+    }
+
+    pub(super) fn faulty_files(&self) -> usize {
+        self.workers.values().map(Worker::faulty_files).sum::<usize>() + self.left_out
+    }
+
+    /// One read: what the files say is pushed, and who has no file any more departs.
+    pub(super) fn read(
+        &mut self,
+        tools: &Tools,
+        limits: MultiprocLimits,
+        layouts: &mut Layouts,
+        buffer: &mut Vec<u8>,
+    ) {
+        self.round = self.round.wrapping_add(1);
+        let folder = match Folder::open(&self.path) {
+            Ok(folder) => Some(folder),
+            Err(Errno::NOENT) => {
+                self.complain(tools, Errno::NOENT);
+                None
+            }
+            Err(error) => return self.complain(tools, error),
+        };
+        if let Some(folder) = &folder {
+            if let Err(error) = self.list(folder, tools, limits) {
+                return self.complain(tools, error);
+            }
+            self.failed = None;
+        }
+        self.newest.begin();
+        let mut shared = Shared {
+            tools,
+            limits,
+            prefix: &self.prefix,
+            labels: &self.labels,
+            path: &self.path,
+            round: self.round,
+            layouts,
+            buffer,
+            left_bytes: limits.total_bytes,
+            newest: &mut self.newest,
+        };
+        let leaving = &mut self.leaving;
+        self.workers.retain(|_, worker| {
+            if let Some(folder) = &folder {
+                worker.read(folder, &mut shared, leaving);
+            } else {
+                worker.lose_all(leaving);
+            }
+            worker.files() > 0
+        });
+        let read_bytes = limits.total_bytes.saturating_sub(shared.left_bytes);
+        tools.telemetry.multiproc.read_bytes.add(read_bytes as u64);
+        self.newest.push(tools, &self.labels, leaving);
+        self.settle(tools);
+        self.depart(tools);
+    }
+
+    fn list(
+        &mut self,
+        folder: &Folder,
+        tools: &Tools,
+        limits: MultiprocLimits,
+    ) -> Result<(), Errno> {
+        let mut room = limits.files.saturating_sub(self.files());
+        let mut left_out = 0;
+        let mut note = |name: &CStr, found: FileType| {
+            let Some(FileName { kind, pid }) = name.to_str().ok().and_then(FileName::parse) else {
+                return;
+            };
+            let is_regular = matches!(found, FileType::RegularFile | FileType::Unknown);
+            if let Some(worker) = self.workers.get_mut(pid)
+                && worker.sees_again(name, is_regular, self.round)
+            {
+                return;
+            }
+            if room == 0 {
+                left_out += 1;
+                return;
+            }
+            room -= 1;
+            let worker = self.workers.entry(pid.into()).or_insert_with(|| Worker::new(pid.into()));
+            worker.sees_new(name, kind, is_regular, self.round);
+        };
+        folder.list(&mut note)?;
+        if left_out > 0 {
+            tools.telemetry.multiproc.faults.add("too_many_files", left_out as u64);
+            if self.left_out == 0 {
+                let path = self.path.display();
+                tracing::warn!(%path, left_out, "more files than multiproc.max_files");
+            }
+        }
+        self.left_out = left_out;
+        Ok(())
+    }
+
+    /// What a restored store has of this directory, and the directory has not, left meanwhile.
+    fn settle(&mut self, tools: &Tools) {
+        // Of files that are left out nobody knows whose they are.
+        if std::mem::replace(&mut self.is_settled, true) || self.left_out > 0 {
+            return;
+        }
+        let known = |id: &str| {
+            let is_it = |worker: &Worker| worker.may_be(id, &self.prefix);
+            self.workers.values().any(is_it) || self.newest.is_shown_as(id)
+        };
+        let instances = tools.store.instances(tools.clock.now());
+        let gone = instances.into_iter().filter(|instance| {
+            instance.live && instance.id.starts_with(&self.prefix) && !known(&instance.id)
+        });
+        self.leaving.extend(gone.map(|instance| instance.id));
+    }
+
+    fn depart(&mut self, tools: &Tools) {
+        // Without space in the journal nothing may change: they leave at a later read.
+        self.leaving.retain(|id| tools.store.depart(id, tools.clock.now()).is_err());
+    }
+
+    /// Counts that the directory could not be read, and says so when that is new.
+    fn complain(&mut self, tools: &Tools, error: Errno) {
+        tools.telemetry.multiproc.faults.add(Fault::Unreadable(error).code(), 1);
+        if self.failed.replace(error) != Some(error) {
+            let path = self.path.display();
+            tracing::warn!(%path, %error, "cannot read the multiprocess directory");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! One worker: all files of one pid, and the instance that they are.
+//!
+//! Its id follows from what is in the directory: when the oldest of its files with totals began. So the
+//! same worker has it again after a restart of the daemon, and another one with the same pid has another.
+
+use super::Tools;
+use super::file::{Found, WorkerFile};
+use super::folder::{Folder, Identity};
+use super::layouts::Layouts;
+use super::newest::Newest;
+use crate::config::MultiprocLimits;
+use sidecar_formats::mmap_file::FileKind;
+use sidecar_store::Standing;
+use std::ffi::CStr;
+use std::path::Path;
+use std::time::Duration;
+
+/// Entries stand at multiples of it.
+const ALIGNMENT: usize = 8;
+
+/// What all workers of a directory are read with.
+pub(super) struct Shared<'a> {
+    pub(super) tools: &'a Tools,
+    pub(super) limits: MultiprocLimits,
+    pub(super) prefix: &'a str,
+    pub(super) labels: &'a [(String, String)],
+    pub(super) path: &'a Path,
+    pub(super) round: u32,
+    pub(super) layouts: &'a mut Layouts,
+    pub(super) buffer: &'a mut Vec<u8>,
+    /// Of `multiproc.max_total`.
+    pub(super) left_bytes: usize,
+    pub(super) newest: &'a mut Newest,
+}
+
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) pid: Box<str>,
+    /// By kind.
+    pub(super) files: Vec<WorkerFile>,
+    id: Option<String>,
+    /// The file that the id tells of; whether it has no totals, which ranks behind those that have.
+    anchor: Option<(bool, Identity)>,
+    /// The instance as the last push left it; `None`: nothing of it is in the store.
+    pub(super) standing: Option<Standing>,
+    pub(super) owes: Owes,
+    /// Something was refused: when it is offered again.
+    pub(super) again_at: Option<Duration>,
+}
+
+/// What the next push has to be.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Owes {
+    /// All values, changed or not.
+    pub(super) all: bool,
+    /// Gauges that are not in it go.
+    pub(super) replaces: bool,
+    /// The worker's instance before this one, which has counted totals that are not to be counted again;
+    /// it leaves then.
+    pub(super) handover: Option<String>,
+}
+
+impl Worker {
+    pub(super) fn new(pid: Box<str>) -> Worker {
+        Worker {
+            pid,
+            files: Vec::new(),
+            id: None,
+            anchor: None,
+            standing: None,
+            owes: Owes { all: true, replaces: true, handover: None },
+            again_at: None,
+        }
+    }
+
+    /// `None`: none of its files could be opened yet.
+    pub(super) fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// Whether an instance of the store is this worker, as far as can be told.
+    pub(super) fn may_be(&self, id: &str, prefix: &str) -> bool {
+        match &self.id {
+            Some(own) => own == id,
+            None => id.strip_prefix(prefix).and_then(|id| id.strip_prefix(&*self.pid)).is_some(),
+        }
+    }
+
+    pub(super) fn files(&self) -> usize {
+        self.files.len()
+    }
+
+    pub(super) fn faulty_files(&self) -> usize {
+        self.files.iter().filter(|file| file.is_faulty()).count()
+    }
+
+    /// Whether the name is that of a known file.
+    pub(super) fn sees_again(&mut self, name: &CStr, is_regular: bool, round: u32) -> bool {
+        self.files.iter_mut().any(|file| file.is_called(name, is_regular, round))
+    }
+
+    pub(super) fn sees_new(&mut self, name: &CStr, kind: FileKind, is_regular: bool, round: u32) {
+        let at = self.files.partition_point(|file| file.kind < kind);
+        self.files.insert(at, WorkerFile::new(name, kind, is_regular, round));
+    }
+
+    /// Reads its files and pushes what is new in them. Without any it leaves.
+    pub(super) fn read(
+        &mut self,
+        folder: &Folder,
+        shared: &mut Shared<'_>,
+        leaving: &mut Vec<String>,
+    ) {
+        let mut at = 0;
+        let mut has_less = false;
+        self.files.retain_mut(|file| {
+            let found = match file.is_of(shared.round) {
+                true => file.read(folder, at, shared),
+                false => Found::Gone,
+            };
+            if let Some((_, bytes)) = file.content(shared.buffer) {
+                at += bytes.len().next_multiple_of(ALIGNMENT);
+            }
+            if found != Found::Same {
+                has_less |= file.is_counted;
+                file.is_counted = false;
+            }
+            found != Found::Gone
+        });
+        self.owes.all |= has_less;
+        self.owes.replaces |= has_less;
+        if self.files.is_empty() {
+            return self.lose_all(leaving);
+        }
+        self.identify(shared.prefix, leaving);
+        self.show_newest(shared);
+        self.push(shared, leaving);
+    }
+
+    /// All of its files are gone: it has left.
+    pub(super) fn lose_all(&mut self, leaving: &mut Vec<String>) {
+        self.files.clear();
+        leaving.extend(self.id.take().filter(|_| self.standing.is_some()));
+        leaving.extend(self.owes.handover.take());
+    }
+
+    fn show_newest(&self, shared: &mut Shared<'_>) {
+        for file in &self.files {
+            if let FileKind::Gauge(mode) = file.kind
+                && mode.is_newest()
+                && let Some((layout, bytes)) = file.content(shared.buffer)
+            {
+                layout.newest(bytes, |stamped| shared.newest.see(file.kind, stamped));
+            }
+        }
+    }
+
+    /// Finds the id. With another one it is another instance: the one that it was leaves, and what both
+    /// count counts once.
+    fn identify(&mut self, prefix: &str, leaving: &mut Vec<String>) {
+        let anchor = self.files.iter().filter_map(|file| {
+            file.identity.map(|identity| (!file.kind.is_cumulative(), identity))
+        });
+        let anchor = anchor.min();
+        if anchor.is_none() || anchor == self.anchor {
+            return;
+        }
+        self.anchor = anchor;
+        let id = anchor.map(|(_, identity)| format!("{prefix}{}/{}", self.pid, began(identity)));
+        if let Some(before) = std::mem::replace(&mut self.id, id)
+            && self.standing.take().is_some()
+        {
+            let has_counted = self.counted_totals().next().is_some();
+            if has_counted && self.owes.handover.is_none() {
+                self.owes.handover = Some(before);
+            } else {
+                leaving.push(before);
+            }
+        }
+        self.owes.all = true;
+        self.owes.replaces = true;
+        self.again_at = None;
+    }
+
+    /// Files with totals that an instance of this worker has counted.
+    pub(super) fn counted_totals(&self) -> impl Iterator<Item = &WorkerFile> {
+        self.files.iter().filter(|file| file.is_counted && file.kind.is_cumulative())
+    }
+}
+
+/// When a file began; where the file system does not say, which file it is.
+fn began(identity: Identity) -> String {
+    match identity.born {
+        0 => format!("i{:x}", identity.inode),
+        born => format!("{born:x}"),
+    }
+}
