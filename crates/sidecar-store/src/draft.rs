@@ -113,6 +113,7 @@ impl Drafter<'_> {
         let stager = self.stager;
         let mut of_header = OfHeader::default();
         let mut gathered = Gathering::default();
+        draft.scalars.reserve(stager.count_parsed_of(self.writer));
         // A stray sample comes last: it must not push out the family that it came in.
         for strays in [false, true] {
             for (at, sample) in stager.parsed_of(self.writer) {
@@ -343,12 +344,16 @@ impl Drafter<'_> {
                 draft.scalars.push(ScalarDraft { parsed, family, hash, series, position });
             }
             Role::Bucket | Role::Sum | Role::Count | Role::Quantile => {
-                let series = draft.families[family]
-                    .existing
-                    .and_then(|id| self.catalog.find_series(id, self.stager.labels_of(sample)));
-                let group = series.and_then(|s| body.group_of.get(&s).copied());
                 let labels = self.stager.labels_of(sample);
-                let gathered = gathered.of(FamilyRef::Drafted(family), labels, group, metric_type);
+                let gathered = match self.same_group(gathered, family, labels) {
+                    Some(at) => &mut gathered.groups[at],
+                    None => {
+                        let existing = draft.families[family].existing;
+                        let series = existing.and_then(|id| self.catalog.find_series(id, labels));
+                        let group = series.and_then(|s| body.group_of.get(&s).copied());
+                        gathered.of(FamilyRef::Drafted(family), labels, group, metric_type)
+                    }
+                };
                 gathered.labels_of.get_or_insert(parsed);
                 gathered.parts.push(PartDraft {
                     role: sample.role,

@@ -33,6 +33,20 @@ pub(crate) enum PartSource {
 }
 
 impl Drafter<'_> {
+    /// The group of the part before, if it has these labels too: parts mostly come one behind the
+    /// other, and need no look-up then.
+    pub(crate) fn same_group(
+        &self,
+        gathered: &Gathering,
+        family: usize,
+        labels: &[u8],
+    ) -> Option<usize> {
+        let last = gathered.groups.get(gathered.last)?;
+        let sample = self.stager.parsed.get(last.labels_of?)?;
+        let same = last.family == FamilyRef::Drafted(family);
+        (same && self.stager.labels_of(sample) == labels).then_some(gathered.last)
+    }
+
     pub(crate) fn gather_known(
         &self,
         gathered: &mut Gathering,
@@ -62,7 +76,11 @@ impl Drafter<'_> {
 
     /// Puts the parts in order and settles them; what is not valid refuses its family.
     pub(crate) fn finish_group(&self, draft: &mut Draft, gathered: &Gathered, body: &Body) {
-        let bounds = self.bounds_of(gathered, body);
+        let bounds = match draft.groups.last() {
+            Some(last) if self.has_bounds(gathered, &last.bounds) => Arc::clone(&last.bounds),
+            Some(_) | None => self.bounds_of(gathered, body).into(),
+        };
+        let bounds = shared_with_group(bounds, gathered, body);
         let (sum_at, count_at) = (bounds.len(), bounds.len() + 1);
         let mut parts = vec![ABSENT; bounds.len() + 2];
         let mut parsed = Vec::new();
@@ -107,8 +125,8 @@ impl Drafter<'_> {
         });
     }
 
-    /// The bounds that the push has, shared with the instance's group when they are the same.
-    fn bounds_of(&self, gathered: &Gathered, body: &Body) -> Arc<[Bound]> {
+    /// The bounds that the push has.
+    fn bounds_of(&self, gathered: &Gathered, body: &Body) -> Vec<Bound> {
         let mut bounds: Vec<Bound> = Vec::new();
         for part in &gathered.parts {
             if !matches!(part.role, Role::Bucket | Role::Quantile) {
@@ -122,16 +140,21 @@ impl Drafter<'_> {
         if gathered.metric_type != MetricType::Summary && !infinite {
             bounds.push(Bound { value: f64::INFINITY, text: "+Inf".into() });
         }
-        let bounds: Arc<[Bound]> = bounds.into();
-        let group = gathered.group.and_then(|at| body.groups.get(at as usize));
-        match group {
-            Some(group)
-                if group.state == GroupState::Live && same_bounds(&group.bounds, &bounds) =>
-            {
-                Arc::clone(&group.bounds)
+        bounds
+    }
+
+    /// Whether the parts are those of these bounds, text for text and in their order, as they are for
+    /// one series of a family after the other.
+    fn has_bounds(&self, gathered: &Gathered, bounds: &[Bound]) -> bool {
+        let own = gathered.parts.iter().filter_map(|part| match (part.role, part.from) {
+            (Role::Bucket | Role::Quantile, PartSource::Parsed(at)) => {
+                let text = self.stager.parsed.get(at).map_or("", |s| self.stager.bound_text_of(s));
+                Some((part.bound.to_bits(), text))
             }
-            Some(_) | None => bounds,
-        }
+            (Role::Bucket | Role::Quantile, PartSource::Known(_)) => Some((ABSENT.to_bits(), "")),
+            (Role::Sum | Role::Count | Role::Value | Role::Created, _) => None,
+        });
+        own.eq(bounds.iter().map(|bound| (bound.value.to_bits(), &*bound.text)))
     }
 
     fn bound_text(&self, part: &PartDraft, body: &Body) -> Box<str> {
@@ -148,12 +171,24 @@ impl Drafter<'_> {
     }
 }
 
+/// The instance's group has them already, if they are the same.
+fn shared_with_group(bounds: Arc<[Bound]>, gathered: &Gathered, body: &Body) -> Arc<[Bound]> {
+    match gathered.group.and_then(|at| body.groups.get(at as usize)) {
+        Some(group) if group.state == GroupState::Live && same_bounds(&group.bounds, &bounds) => {
+            Arc::clone(&group.bounds)
+        }
+        Some(_) | None => bounds,
+    }
+}
+
 /// Groups of one push, found by family and labels, or by the instance's group.
 #[derive(Debug, Default)]
 pub(crate) struct Gathering {
     pub(crate) groups: Vec<Gathered>,
     by_labels: Map<(usize, Box<[u8]>), usize>,
     by_group: Map<u32, usize>,
+    /// Whose part came last.
+    last: usize,
 }
 
 impl Gathering {
@@ -193,6 +228,7 @@ impl Gathering {
             let parts = Vec::new();
             self.groups.push(Gathered { family, metric_type, group, labels_of: None, parts });
         }
+        self.last = at;
         &mut self.groups[at]
     }
 }

@@ -50,6 +50,7 @@ impl Apply<'_> {
         body.reserve(
             draft.scalars.len() + draft.groups.iter().map(|g| g.parts.len()).sum::<usize>(),
         );
+        writes.scalars.reserve(draft.scalars.len());
         let start = draft.families.iter().position(|f| &*f.base == PROCESS_START);
         let mut last_wish: Option<(u32, Option<Aggregation>)> = None;
         for scalar in &draft.scalars {

@@ -126,33 +126,45 @@ impl<'a, 's, S: Sink> Way<'a, 's, S> {
     }
 
     fn changed(&mut self, family: &[Entry], last: &[u64]) -> Result<(), DecodeError> {
-        let bytes = self.bytes;
-        let differs =
-            |(entry, last): (&Entry, &u64)| entry.value_bits(bytes).is_some_and(|now| now != *last);
+        match self.kind {
+            FileKind::Counter | FileKind::Gauge(_) => self.changed_values(family, last),
+            FileKind::Histogram | FileKind::Summary => self.changed_sets(family, last),
+        }
+    }
+
+    /// Of a family whose label sets have one value each.
+    fn changed_values(&mut self, family: &[Entry], last: &[u64]) -> Result<(), DecodeError> {
+        for (entry, last) in family.iter().zip(last) {
+            if differs(self.bytes, *entry, *last) || !self.pass_over(*entry) {
+                self.send(*entry, &mut 0.0)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn changed_sets(&mut self, family: &[Entry], last: &[u64]) -> Result<(), DecodeError> {
         let mut start = 0;
         for set in family.chunk_by(|_, next| !next.marks.has(Marks::FIRST)) {
             let of_set = last.get(start..start + set.len()).unwrap_or_default();
             start += set.len();
-            if set.iter().zip(of_set).any(differs) || !self.pass_over(set) {
+            let mut values = set.iter().zip(of_set);
+            if values.any(|(entry, last)| differs(self.bytes, *entry, *last))
+                || !set.iter().all(|entry| self.pass_over(*entry))
+            {
                 self.all(set)?;
             }
         }
         Ok(())
     }
 
-    /// Tells the sink that these are left out. False: it does not know yet what comes here, and has to be
-    /// given them to find its place.
+    /// Tells the sink that it is left out. False: the sink does not know yet what comes here, and has
+    /// to be given it to find its place.
     #[inline]
-    fn pass_over(&mut self, set: &[Entry]) -> bool {
-        for entry in set {
-            if !entry.marks.has(Marks::LEFT_OUT) {
-                self.is_on_track |= self.sink.skip(usize::from(entry.key_len));
-                if !self.is_on_track {
-                    return false;
-                }
-            }
+    fn pass_over(&mut self, entry: Entry) -> bool {
+        if !entry.marks.has(Marks::LEFT_OUT) {
+            self.is_on_track |= self.sink.skip(usize::from(entry.key_len));
         }
-        true
+        self.is_on_track
     }
 
     /// `below`: how many of the label set's observations are in the buckets so far.
@@ -313,6 +325,11 @@ impl<'a, S: Sink> Way<'a, '_, S> {
     pub(super) fn begin_family(&mut self) {
         self.family = Family::Closed(None);
     }
+}
+
+#[inline]
+fn differs(bytes: &[u8], entry: Entry, last: u64) -> bool {
+    entry.value_bits(bytes).is_some_and(|now| now != last)
 }
 
 fn has_pid(kind: FileKind) -> bool {

@@ -1,0 +1,47 @@
+//! Any bytes as a file of the Python client's multiprocess mode: no panic; a layout that they have is
+//! that of the same bytes again; and what changed comes to the same as everything.
+//!
+//! The first byte chooses the kind, the second which value is another one in the second reading.
+#![no_main]
+
+#[allow(dead_code, reason = "shared with the tests, which use more of it")]
+#[path = "../../crates/sidecar-formats/tests/mmap_file/state.rs"]
+mod state;
+
+use libfuzzer_sys::fuzz_target;
+use sidecar_formats::mmap_file::{Extra, FileKind, GaugeMode, Layout, Offer, Values};
+use state::State;
+
+const EXTRA: Extra<'static> = Extra { labels: &[], id: "w", pid: "7" };
+
+fuzz_target!(|input: &[u8]| {
+    let [kind, changed, bytes @ ..] = input else { return };
+    let kinds = [
+        FileKind::Counter,
+        FileKind::Histogram,
+        FileKind::Summary,
+        FileKind::Gauge(GaugeMode::LiveAll),
+        FileKind::Gauge(GaugeMode::MostRecent),
+    ];
+    let kind = kinds[usize::from(*kind) % kinds.len()];
+    let Ok(layout) = Layout::new(bytes, kind) else { return };
+    assert!(layout.fits(bytes, kind) && layout.agrees(bytes));
+    layout.each(bytes, |_| {});
+    let push = |bytes: &[u8], offer: Offer<'_>, state: State| {
+        let mut state = state.again();
+        layout.offer(bytes, &EXTRA, offer, &mut state).unwrap();
+        state
+    };
+    let state = push(bytes, Offer::All, State::default());
+    let mut last = Values::default();
+    layout.keep(bytes, &mut last);
+    assert_eq!(layout.compare(bytes, &last).changed, 0);
+    let mut other = bytes.to_vec();
+    if let Some(byte) = other.iter_mut().rev().nth(usize::from(*changed)) {
+        *byte ^= 1;
+    }
+    if layout.fits(&other, kind) {
+        let changed = push(&other, Offer::Changed(&last), state.clone());
+        assert_eq!(changed.values, push(&other, Offer::All, state).values);
+    }
+});
