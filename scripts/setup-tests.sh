@@ -6,8 +6,9 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 cache="$PWD/.cache"
 stamps="$cache/stamps"
-# The two parsers that a Monasca agent may read the page with: an old one, and the newest.
-parsers=(0.20.0 0.26.0)
+# Versions of prometheus_client: those whose parser a Monasca agent may read the page with (an old one, and the newest),
+# and one for each way to write the files of the multiprocess mode.
+parsers=(0.0.19 0.14.1 0.17.1 0.18.0 0.20.0 0.26.0)
 declare -A package_of=([cc]=build-essential [buildah]=buildah [curl]=curl [openssl]=openssl)
 apt_updated=no
 failed=no
