@@ -16,17 +16,17 @@ BIN = CACHE / "venv/bin"
 
 
 class Gunicorn:
-    """`monasca-sidecar-run gunicorn ARGUMENTS` in a folder, on a free port."""
+    """`monasca-sidecar-run gunicorn ARGUMENTS` in a folder, on a free port; with `runner=()` without the runner."""
 
-    def __init__(self, sidecar, interval, *arguments, folder=ROOT / "examples/gunicorn"):
+    def __init__(self, sidecar, interval, *arguments, folder=ROOT / "examples/gunicorn", runner=("monasca-sidecar-run",), **more):
         env = clean_environment({
             "MONASCA_SIDECAR_URL": sidecar.url, "MONASCA_SIDECAR_INTERVAL": str(interval),
-            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "PATH": f"{BIN}:{os.environ['PATH']}", **more,
         })
         self.log = []
         self.process = subprocess.Popen(
-            [str(BIN / "monasca-sidecar-run"), "gunicorn", "--bind", "127.0.0.1:0", *arguments], cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, start_new_session=True)
+            [*[str(BIN / word) for word in (*runner, "gunicorn")], "--bind", "127.0.0.1:0", *arguments],
+            cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
         self.reader = threading.Thread(target=self._read_log, daemon=True)
         self.reader.start()
         self.port = eventually(self._find_port, "gunicorn's port", 30)
@@ -64,11 +64,11 @@ class Gunicorn:
             self.process.wait(60)
 
 
-def ask(port):
+def ask(port, path="/"):
     """One request over a connection of its own, as most load balancers make them."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
-        connection.request("GET", "/")
+        connection.request("GET", path)
         answer = connection.getresponse()
         body = answer.read().decode()
         assert answer.status == 200, (answer.status, body)
