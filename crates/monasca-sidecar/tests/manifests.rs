@@ -19,10 +19,12 @@ use serde_json::Value;
 const CONFIG_MAP: &str = "kubernetes/configmap.yaml";
 const NATIVE_SIDECAR: &str = "kubernetes/native-sidecar.yaml";
 const TWO_CONTAINERS: &str = "kubernetes/two-containers.yaml";
+const MULTIPROCESS: &str = "kubernetes/multiprocess.yaml";
 const SIDECAR: &str = "monasca-sidecar";
 const PORT: i32 = 4888;
 const PUSH_PORT: i32 = 4889;
 const USER: i64 = 65532;
+const METRICS: &str = "metrics";
 
 // ---- Every key is known -------------------------------------------------------------------------
 
@@ -37,7 +39,10 @@ fn every_manifest_survives_the_typed_structures() {
         checked.push(path.file_name().unwrap().to_string_lossy().into_owned());
     }
     checked.sort();
-    assert_eq!(checked, ["configmap.yaml", "native-sidecar.yaml", "two-containers.yaml"]);
+    assert_eq!(
+        checked,
+        ["configmap.yaml", "multiprocess.yaml", "native-sidecar.yaml", "two-containers.yaml"]
+    );
 }
 
 #[test]
@@ -114,6 +119,34 @@ fn both_forms_run_the_same_sidecar_beside_the_same_application() {
     assert_eq!(app(&pod(NATIVE_SIDECAR)), app(&pod(TWO_CONTAINERS)));
 }
 
+/// Beside the directory they share what tells who is dead: the processes, and the user who may look at them.
+#[test]
+fn the_application_in_multiprocess_mode_and_its_sidecar_share_what_compaction_needs() {
+    let template = pod(MULTIPROCESS);
+    let spec = spec(&template);
+    assert_eq!(spec.share_process_namespace, Some(true));
+    let shared = spec.security_context.clone().unwrap();
+    assert_eq!((shared.run_as_user, shared.fs_group), (Some(USER), Some(USER)));
+    assert_eq!(app(&template).security_context.unwrap().run_as_user, None, "the pod's");
+
+    let app = app(&template);
+    let directory = environment(&app, "PROMETHEUS_MULTIPROC_DIR");
+    assert_eq!(mounted_at(&app, METRICS), directory);
+    assert_eq!(mounted_at(&sidecar(&template), METRICS), directory);
+    let volume = spec.volumes.unwrap().into_iter().find(|volume| volume.name == METRICS).unwrap();
+    assert!(volume.empty_dir.is_some());
+
+    let arguments = sidecar(&template).args.unwrap();
+    let value = |flag: &str| {
+        let at = arguments.iter().position(|argument| argument == flag).unwrap();
+        arguments[at + 1].clone()
+    };
+    assert_eq!(value("--multiproc-dir"), directory);
+    assert!(arguments.contains(&"--multiproc-compact".to_owned()));
+    let state = mounted_at(&sidecar(&template), "monasca-sidecar-state");
+    assert!(value("--data-dir").starts_with(&state), "outside of it the image is read-only");
+}
+
 #[test]
 fn the_probes_ask_the_sidecar_itself() {
     for (manifest, template) in pods() {
@@ -130,7 +163,7 @@ fn the_probes_ask_the_sidecar_itself() {
 }
 
 #[test]
-fn the_sidecar_has_no_privilege_and_writes_nothing() {
+fn the_sidecar_has_no_privilege_and_writes_nothing_that_it_need_not() {
     for (manifest, template) in pods() {
         let context = sidecar(&template).security_context.unwrap();
         assert_eq!(context.run_as_non_root, Some(true), "{manifest}");
@@ -139,7 +172,11 @@ fn the_sidecar_has_no_privilege_and_writes_nothing() {
         assert_eq!(context.privileged, None, "{manifest}");
         assert_eq!(context.seccomp_profile.unwrap().type_, "RuntimeDefault", "{manifest}");
         let mounts = sidecar(&template).volume_mounts.unwrap();
-        assert!(mounts.iter().all(|mount| mount.read_only == Some(true)), "{manifest}");
+        let written = mounts.iter().filter(|mount| mount.read_only != Some(true));
+        let written: Vec<_> = written.map(|mount| mount.name.as_str()).collect();
+        let expected: &[_] =
+            if manifest == MULTIPROCESS { &[METRICS, "monasca-sidecar-state"] } else { &[] };
+        assert_eq!(written, expected, "{manifest}");
         assert_eq!(spec(&template).automount_service_account_token, Some(false), "{manifest}");
     }
 }
@@ -176,7 +213,9 @@ fn the_sidecar_has_requests_and_limits() {
 #[test]
 fn the_grace_period_outlasts_the_shutdown_delay() {
     let app_seconds = 30;
-    for (manifest, before_sigterm) in [(NATIVE_SIDECAR, app_seconds), (TWO_CONTAINERS, 0)] {
+    for (manifest, before_sigterm) in
+        [(NATIVE_SIDECAR, app_seconds), (TWO_CONTAINERS, 0), (MULTIPROCESS, app_seconds)]
+    {
         let template = pod(manifest);
         let delay = environment(&sidecar(&template), "MONASCA_SIDECAR_SHUTDOWN_DELAY");
         let delay: i64 = delay.strip_suffix('s').unwrap().parse().unwrap();
@@ -325,8 +364,8 @@ fn pod(manifest: &str) -> PodTemplateSpec {
     deployment.spec.unwrap().template
 }
 
-fn pods() -> [(&'static str, PodTemplateSpec); 2] {
-    [NATIVE_SIDECAR, TWO_CONTAINERS].map(|manifest| (manifest, pod(manifest)))
+fn pods() -> [(&'static str, PodTemplateSpec); 3] {
+    [NATIVE_SIDECAR, TWO_CONTAINERS, MULTIPROCESS].map(|manifest| (manifest, pod(manifest)))
 }
 
 fn spec(template: &PodTemplateSpec) -> PodSpec {
@@ -350,6 +389,11 @@ fn app(template: &PodTemplateSpec) -> Container {
 fn environment(container: &Container, name: &str) -> String {
     let variables = container.env.clone().unwrap();
     variables.into_iter().find(|variable| variable.name == name).unwrap().value.unwrap()
+}
+
+fn mounted_at(container: &Container, volume: &str) -> String {
+    let mounts = container.volume_mounts.clone().unwrap();
+    mounts.into_iter().find(|mount| mount.name == volume).unwrap().mount_path
 }
 
 /// Path and port number that a probe asks; a port's name is looked up as the kubelet does.
