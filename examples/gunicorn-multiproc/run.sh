@@ -29,7 +29,9 @@ sidecar=
 gunicorn=
 made=
 stop() {
-    trap - EXIT INT TERM
+    trap - EXIT
+    # Once begun it goes to its end, also when the key is pressed again.
+    trap '' INT TERM
     if [ -n "$gunicorn" ]; then kill "$gunicorn" 2>/dev/null || true; wait "$gunicorn" || true; fi
     if [ -n "$sidecar" ]; then kill "$sidecar" 2>/dev/null || true; wait "$sidecar" || true; fi
     if [ -n "$made" ]; then rm -rf "$made"; fi
