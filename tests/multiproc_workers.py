@@ -10,7 +10,8 @@ from pathlib import Path
 from sidecar import CACHE
 
 HERE = Path(__file__).resolve().parent
-# The first of each way to write files: arrays of label names; an object; with the help; with a timestamp; today's.
+# One for each way to write files: with arrays of label names (all of 0.0.19 works with today's Python but `import *`), with
+# an object, with the help, with a timestamp; and the newest.
 VERSIONS = ("0.0.19", "0.14.1", "0.17.1", "0.18.0", "0.20.0", "0.26.0")
 LATEST = VERSIONS[-1]
 OLD_MODES = ("all", "liveall", "min", "max", "livesum")
