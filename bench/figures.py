@@ -122,6 +122,7 @@ def rows(two_threads):
             lambda s: s.kind("start") and statistics.median(s.kind("start")["ms"])),
         *format_rows(),
         *journal_rows(),
+        *multiproc_rows(),
     ]
 
 
@@ -161,6 +162,37 @@ def journal_rows():
         Row(start.format("records only"), "ms", 2000, 500,
             lambda s: s.best("W3 restarts", lambda l: l["from_records_ms"], min), null=False),
     ]
+
+
+def multiproc_rows():
+    """What it costs to read the files of Python's multiprocess mode."""
+    scrape = "scrape of 64 workers' files of {} values, {}"
+    return [
+        Row(scrape.format("1,000", "first"), "ms", 20, 10, multiproc(1_000, first_ms), null=False),
+        Row(scrape.format("1,000", "steady"), "ms", 6, 2, multiproc(1_000, steady_ms), null=False),
+        Row(scrape.format("10,000", "first"), "ms", 250, 120, multiproc(10_000, first_ms), null=False),
+        Row(scrape.format("10,000", "steady"), "ms", 50, 20, multiproc(10_000, steady_ms), null=False),
+        Row("resident memory with 64 workers' files of 10,000 values", "MB", 60e6, 30e6,
+            multiproc(10_000, lambda l: l["rss"]), null=False),
+    ]
+
+
+def multiproc(series, figure):
+    """The best of the runs whose page was whole."""
+    def best(s):
+        mine = [l for l in s.all if l["kind"] == "multiproc" and l["per_worker"] == series]
+        usable = [l for l in mine if not l["died"] and l["series"] == l["expected"]]
+        return min(map(figure, usable), default=None)
+
+    return best
+
+
+def first_ms(l):
+    return l["first"]["ms"]
+
+
+def steady_ms(l):
+    return statistics.median(turn["ms"] for turn in l["steady"])
 
 
 def kept_against_not(l):

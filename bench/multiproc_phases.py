@@ -66,7 +66,7 @@ def gauges(count):
 
 def scrapes(bench, name, command, series, number):
     """The first scrape after the workers came, and those after it."""
-    line = {"kind": "multiproc", "server": name, "workload": f"multiproc {WORKERS} x {series}", "run": number}
+    line = {"kind": "multiproc", "server": name, "per_worker": series, "run": number}
     phases.wait_for_quiet()
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)

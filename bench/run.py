@@ -23,6 +23,7 @@ import criterion
 import figures
 import format_phases
 import journal_phases
+import multiproc_phases
 import phases
 import servers
 
@@ -64,6 +65,7 @@ def main():
         if not o.server_cmd:
             measure_formats(o, bench, own, null, keep)
             measure_journal(o, bench, own, keep)
+            measure_multiproc(o, bench, own, keep)
         in_process(o, keep)
     except servers.ServerError as error:
         sys.exit(f"run.py: {error}")
@@ -168,6 +170,14 @@ def measure_journal(o, bench, own, keep):
         if workload in o.workloads:
             say(f"{workload} {what}")
             keep(measure(bench, "sidecar", own))
+
+
+def measure_multiproc(o, bench, own, keep):
+    """What reading multiprocess directories costs."""
+    for number in range(1, min(o.runs, 3) + 1):
+        for series in (1_000, 10_000):
+            say(f"run {number} multiprocess files, {series} values for each worker")
+            keep(multiproc_phases.scrapes(bench, "sidecar", own, series, number))
 
 
 def in_process(o, keep):

@@ -97,7 +97,22 @@ class Table(unittest.TestCase):
 
     def test_all_rows_can_be_printed_without_any_measurement(self):
         table, misses, _ = figures.table([])
-        self.assertEqual((table.count("not measured"), misses), (29, 0))
+        self.assertEqual((table.count("not measured"), misses), (34, 0))
+
+
+class Multiproc(unittest.TestCase):
+    def line(self, **more):
+        turns = [{"ms": ms} for ms in (1.5, 9.0, 1.0)]
+        return {"kind": "multiproc", "server": "sidecar", "per_worker": 1_000, "run": 1, "died": False, "series": 50,
+                "expected": 50, "first": {"ms": 30.0}, "steady": turns, "rss": 1} | more
+
+    def test_the_median_scrape_of_the_best_run_counts(self):
+        lines = [self.line(), self.line(first={"ms": 15.0}, run=2)]
+        self.assertEqual(figure(lines, "scrape of 64 workers' files of 1,000 values, first")[0][3:], ["15 ms", "-", "-", "PASS"])
+        self.assertEqual(figure(lines, "scrape of 64 workers' files of 1,000 values, steady")[0][3], "1.5 ms")
+
+    def test_a_page_that_is_not_whole_does_not_count(self):
+        self.assertEqual(figure([self.line(series=49)], "scrape of 64 workers' files of 1,000")[0][-1], "not measured")
 
 
 class Formats(unittest.TestCase):
