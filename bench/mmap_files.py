@@ -17,6 +17,7 @@ class File:
 
     def __init__(self, path, entries):
         """`entries`: pairs of a key and a value."""
+        entries = list(entries)
         parts, self.places, at = [], [], HEAD_BYTES
         for name, value in entries:
             padded = name + b" " * (8 - (len(name) + 4) % 8)
