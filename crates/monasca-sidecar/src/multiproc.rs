@@ -9,6 +9,7 @@ mod fault;
 mod file;
 mod folder;
 mod layouts;
+mod models;
 mod newest;
 mod push;
 mod worker;

@@ -12,7 +12,7 @@ use crate::shape::{Shape, StepRef};
 use crate::window::Windows;
 use hashbrown::HashTable;
 use parking_lot::Mutex;
-use sidecar_model::{ABSENT, Aggregation, Tick, Total};
+use sidecar_model::{ABSENT, Aggregation, Tick, Total, is_absent};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -349,7 +349,8 @@ impl Body {
             let (target, old) = (*self.targets.get(at)?, *self.values.get(at)?);
             match target.kind() {
                 Kind::Cumulative => {
-                    let rises = *value >= old && *value < f64::INFINITY;
+                    let is_first = is_absent(old) && *value >= 0.0;
+                    let rises = (*value >= old || is_first) && *value < f64::INFINITY;
                     if !rises {
                         return None;
                     }

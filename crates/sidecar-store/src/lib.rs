@@ -7,6 +7,7 @@
 mod accumulate;
 mod aggregate;
 mod apply;
+mod begin;
 mod bounds;
 mod by_writer;
 mod catalog;
@@ -53,6 +54,7 @@ mod values;
 mod view;
 mod window;
 
+pub use begin::{Begin, Share};
 pub use group_view::{GroupFamilyView, GroupValue, GroupView};
 pub use grouping::GroupKey;
 pub use jobs::JobView;

@@ -8,6 +8,7 @@
 mod known;
 mod push;
 
+use crate::begin::{Begin, Share};
 use crate::catalog::Catalog;
 use crate::grouping::GroupKey;
 use crate::instance::{Instance, State, WriterRole, tenths};
@@ -59,6 +60,14 @@ pub(crate) enum Record {
     Retire {
         id: Box<str>,
     },
+    /// An instance begins with the series of another one.
+    Begin {
+        id: Box<str>,
+        like: Box<str>,
+        share: Share,
+        /// Its place in the order of pushes.
+        number: u64,
+    },
     /// A process took over.
     Resume {
         settings: Settings,
@@ -79,6 +88,7 @@ impl Record {
             Record::Resume { .. } => 11,
             Record::Relieve => 12,
             Record::Retire { .. } => 13,
+            Record::Begin { .. } => 14,
         });
         now.put(out);
         match self {
@@ -87,6 +97,12 @@ impl Record {
             Record::DeleteGroup { key, erase } => {
                 key.put(out);
                 erase.put(out);
+            }
+            Record::Begin { id, like, share, number } => {
+                id.put(out);
+                like.put(out);
+                share.put(out);
+                number.put(out);
             }
             Record::DeleteSeries { series } => series.put(out),
             Record::Reload { settings } | Record::Resume { settings } => settings.put(out),
@@ -115,6 +131,12 @@ impl Record {
             11 => Record::Resume { settings: Stored::take(from)? },
             12 => Record::Relieve,
             13 => Record::Retire { id: Stored::take(from)? },
+            14 => Record::Begin {
+                id: Stored::take(from)?,
+                like: Stored::take(from)?,
+                share: Stored::take(from)?,
+                number: Stored::take(from)?,
+            },
             _ => return Err(Corrupt("a kind of record that is not known")),
         })
     }
@@ -188,6 +210,14 @@ impl Store {
             Record::Depart { id } => self.depart(&id, now).map(drop),
             Record::Erase { id } => self.erase(&id, now).map(drop),
             Record::Retire { id } => self.retire(&id, now).map(drop),
+            Record::Begin { id, like, share, number } => {
+                self.see_sequence(number)?;
+                let begin = Begin { id: &id, like: &like, share, room: None };
+                if !self.begin_again(&begin, (number, now)) {
+                    return Err(Corrupt("a beginning like somebody who is not there"));
+                }
+                Ok(())
+            }
             Record::DeleteGroup { key, erase } => self.delete_group(&key, erase, now).map(drop),
             Record::DeleteSeries { series } => {
                 let mut catalog = self.change();

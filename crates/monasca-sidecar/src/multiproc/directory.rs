@@ -3,6 +3,7 @@
 use super::fault::Fault;
 use super::folder::Folder;
 use super::layouts::Layouts;
+use super::models::Models;
 use super::newest::Newest;
 use super::worker::{Shared, Worker};
 use super::{PREFIX, Tools};
@@ -26,6 +27,7 @@ pub(super) struct Directory {
     /// By pid, so that each read takes them in the same order.
     workers: BTreeMap<Box<str>, Worker>,
     newest: Newest,
+    models: Models,
     /// Number of the read.
     round: u32,
     /// It has been compared with what a store that was restored had of it.
@@ -48,6 +50,7 @@ impl Directory {
         Directory {
             path: of.path.clone(),
             newest: Newest::new(format!("{prefix}{NEWEST}")),
+            models: Models::default(),
             prefix,
             labels: of.labels.clone(),
             workers: BTreeMap::new(),
@@ -106,6 +109,7 @@ impl Directory {
             buffer,
             left_bytes: limits.total_bytes,
             newest: &mut self.newest,
+            models: &mut self.models,
         };
         let leaving = &mut self.leaving;
         self.workers.retain(|_, worker| {

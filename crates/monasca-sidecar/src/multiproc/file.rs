@@ -20,6 +20,7 @@ pub(super) struct WorkerFile {
     round: u32,
     pub(super) identity: Option<Identity>,
     layout: Option<Arc<Layout>>,
+    has_new_keys: bool,
     /// As they were when they were pushed.
     pub(super) values: Values,
     /// Where its bytes are in the buffer, of this read; `None`: they cannot be used.
@@ -51,6 +52,7 @@ impl WorkerFile {
             round,
             identity: None,
             layout: None,
+            has_new_keys: false,
             values: Values::default(),
             range: None,
             difference: Difference::default(),
@@ -78,6 +80,21 @@ impl WorkerFile {
         self.fault.is_some()
     }
 
+    /// Whether it has other keys than at the read before.
+    pub(super) fn has_new_keys(&self) -> bool {
+        self.has_new_keys
+    }
+
+    /// `None`: it cannot be read now.
+    pub(super) fn layout(&self) -> Option<Arc<Layout>> {
+        self.layout.clone().filter(|_| self.range.is_some())
+    }
+
+    /// Whether samples of it are not taken in.
+    pub(super) fn leaves_out(&self) -> bool {
+        self.left_out.is_some()
+    }
+
     /// Its layout and bytes, as far as they can be used in this read.
     pub(super) fn content<'b>(&self, buffer: &'b [u8]) -> Option<(&Layout, &'b [u8])> {
         Some((self.layout.as_deref()?, buffer.get(self.range.clone()?)?))
@@ -96,6 +113,7 @@ impl WorkerFile {
     pub(super) fn read(&mut self, folder: &Folder, at: usize, shared: &mut Shared<'_>) -> Found {
         let before = self.identity;
         self.range = None;
+        self.has_new_keys = false;
         self.difference = Difference::default();
         let read = self.read_whole(folder, at, shared);
         let found = match (read, before) {
@@ -141,7 +159,10 @@ impl WorkerFile {
             let bytes = shared.buffer.get(at..at + used).unwrap_or_default();
             let layout = match self.layout.take_if(|layout| layout.agrees(bytes)) {
                 Some(known) => known,
-                None => shared.layouts.of(bytes, self.kind).map_err(Fault::Format)?,
+                None => {
+                    self.has_new_keys = true;
+                    shared.layouts.of(bytes, self.kind).map_err(Fault::Format)?
+                }
             };
             self.difference = layout.compare(bytes, &self.values);
             self.layout = Some(layout);

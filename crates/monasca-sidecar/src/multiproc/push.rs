@@ -44,6 +44,10 @@ impl Worker {
             }
             leaving.push(before);
         }
+        let begins = self.standing.is_none();
+        if begins {
+            self.begin(&id, shared);
+        }
         if let Some(outcome) = self.push_values(&id, shared) {
             for file in &mut self.files {
                 file.keep(shared.buffer);
@@ -54,7 +58,23 @@ impl Worker {
                 self.note_refusals(had.is_none(), &outcome, &id, now);
             }
             self.standing = tools.store.standing(&id);
+            if begins
+                && outcome.refused.is_empty()
+                && !self.files.iter().any(WorkerFile::leaves_out)
+                && let (Some(standing), Some(layouts)) = (self.standing, self.layouts())
+            {
+                shared.models.add(&id, standing, &layouts);
+            }
         }
+    }
+
+    /// Nothing of it is in the store: with the series of another one the push takes little.
+    fn begin(&self, id: &str, shared: &Shared<'_>) {
+        let Some(layouts) = self.layouts() else { return };
+        let Tools { store, clock, admission, .. } = shared.tools;
+        let ticket = admission.memory.ticket();
+        let room = ticket.as_ref().map(|ticket| ticket as &dyn Room);
+        shared.models.begin(id, &layouts, room, (store, clock.now()));
     }
 
     /// What the worker's instance before this one has counted is brought up to date there, and enters here

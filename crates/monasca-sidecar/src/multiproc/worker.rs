@@ -7,12 +7,14 @@ use super::Tools;
 use super::file::{Found, WorkerFile};
 use super::folder::{Folder, Identity};
 use super::layouts::Layouts;
+use super::models::Models;
 use super::newest::Newest;
 use crate::config::MultiprocLimits;
-use sidecar_formats::mmap_file::FileKind;
+use sidecar_formats::mmap_file::{FileKind, Layout};
 use sidecar_store::Standing;
 use std::ffi::CStr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Entries stand at multiples of it.
@@ -31,6 +33,7 @@ pub(super) struct Shared<'a> {
     /// Of `multiproc.max_total`.
     pub(super) left_bytes: usize,
     pub(super) newest: &'a mut Newest,
+    pub(super) models: &'a mut Models,
 }
 
 #[derive(Debug)]
@@ -129,6 +132,7 @@ impl Worker {
         });
         self.owes.all |= has_less;
         self.owes.replaces |= has_less;
+        self.note_changes(has_less, shared);
         if self.files.is_empty() {
             return self.lose_all(leaving);
         }
@@ -142,6 +146,19 @@ impl Worker {
         self.files.clear();
         leaving.extend(self.id.take().filter(|_| self.standing.is_some()));
         leaving.extend(self.owes.handover.take());
+    }
+
+    /// With other keys than those of its first push nobody else is like it.
+    fn note_changes(&self, has_less: bool, shared: &mut Shared<'_>) {
+        let is_new = self.files.iter().any(WorkerFile::has_new_keys);
+        if let Some(id) = self.id.as_ref().filter(|_| has_less || is_new) {
+            shared.models.remove(id);
+        }
+    }
+
+    /// The layouts of its files, when all of them can be read.
+    pub(super) fn layouts(&self) -> Option<Vec<(FileKind, Arc<Layout>)>> {
+        self.files.iter().map(|file| Some((file.kind, file.layout()?))).collect()
     }
 
     fn show_newest(&self, shared: &mut Shared<'_>) {

@@ -7,7 +7,7 @@ use crate::instance::{Body, Instance, Stamp, State, duration_tenths, from_tenths
 use crate::outcome::PushTimes;
 use crate::store::Store;
 use crate::stored::{Corrupt, Reader, Stored, Writer, unzigzag, zigzag};
-use sidecar_model::{Exemplar, Tick};
+use sidecar_model::{Exemplar, Tick, is_absent};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -138,7 +138,12 @@ impl Body {
         }
         let stamp = Stamp { sequence: number, written, ttl: ttl.map_or(0, duration_tenths) };
         for (position, value) in writes {
-            self.write(*position as usize, *value, stamp);
+            let at = *position as usize;
+            if is_absent(self.values[at]) {
+                self.write_first(at, *value, stamp);
+            } else {
+                self.write(at, *value, stamp);
+            }
         }
         if !self.windows.is_empty() {
             self.windows.record(writes, written);

@@ -71,6 +71,7 @@ impl Push {
             true => PushTimes::Failed(group.at),
         };
         let meta = PushMeta {
+            writer: None,
             group: key.as_ref(),
             replaces: group.map_or(Replaces::Nothing, |group| group.replaces),
             times: group.filter(|group| !group.delta).map(times),
