@@ -216,16 +216,8 @@ fn build(config: Config, prepared: Prepared) -> Result<Built, StartError> {
     let memory = Arc::new(BodyMemory::default());
     let upkeep = Upkeep::start(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&admission))
         .map_err(start("upkeep thread"))?;
-    let multiproc = Multiproc::new(
-        config.multiproc.clone(),
-        Arc::clone(&store),
-        Arc::clone(&clock),
-        Arc::clone(&telemetry),
-        Arc::clone(&admission),
-    );
-    // So the first scrape finds only what has changed since.
-    multiproc.read_then(&mut || {});
-    let around: Around = Box::new(move |collect| multiproc.read_then(collect));
+    let multiproc = Multiproc::new(&config.multiproc, &store, &clock, &telemetry, &admission);
+    let around = read_once(multiproc);
     let expose = Expose::start(
         Arc::clone(&store),
         Arc::clone(&clock),
@@ -265,6 +257,12 @@ fn build(config: Config, prepared: Prepared) -> Result<Built, StartError> {
     let reload = Reload::new(config, live, Arc::clone(&telemetry));
     let dispatch = Dispatch::new(ingest, expose, status, reload, Arc::clone(&web), telemetry);
     Ok(Built { hall: Arc::new(hall), dispatch, web, upkeep, snapshots })
+}
+
+/// Reads the directories now, so that the first scrape finds only what has changed since.
+fn read_once(multiproc: Multiproc) -> Around {
+    multiproc.read_then(&mut || {});
+    Box::new(move |collect| multiproc.read_then(collect))
 }
 
 /// The tasks that run as long as the process.

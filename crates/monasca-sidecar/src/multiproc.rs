@@ -60,14 +60,20 @@ struct Reader {
 
 impl Multiproc {
     pub(crate) fn new(
-        settings: MultiprocSettings,
-        store: Arc<Store>,
-        clock: Arc<Clock>,
-        telemetry: Arc<Telemetry>,
-        admission: Arc<Admission>,
+        settings: &MultiprocSettings,
+        store: &Arc<Store>,
+        clock: &Arc<Clock>,
+        telemetry: &Arc<Telemetry>,
+        admission: &Arc<Admission>,
     ) -> Multiproc {
-        let reader = Mutex::new(Reader::new(&settings));
-        Multiproc { tools: Tools { store, clock, telemetry, admission }, settings, reader }
+        let tools = Tools {
+            store: Arc::clone(store),
+            clock: Arc::clone(clock),
+            telemetry: Arc::clone(telemetry),
+            admission: Arc::clone(admission),
+        };
+        let reader = Mutex::new(Reader::new(settings));
+        Multiproc { tools, settings: settings.clone(), reader }
     }
 
     /// Reads the directories, unless that was done within the interval, and calls `then` before anything

@@ -68,10 +68,9 @@ impl Models {
 
 impl Model {
     fn has(&self, layouts: &[(FileKind, Arc<Layout>)]) -> bool {
-        let is_same =
-            |((a, kept), (b, layout)): (&(FileKind, Weak<Layout>), &(FileKind, Arc<Layout>))| {
-                a == b && std::ptr::eq(kept.as_ptr(), Arc::as_ptr(layout))
-            };
-        self.layouts.len() == layouts.len() && self.layouts.iter().zip(layouts).all(is_same)
+        self.layouts.len() == layouts.len()
+            && self.layouts.iter().zip(layouts).all(|(kept, (kind, layout))| {
+                kept.0 == *kind && std::ptr::eq(kept.1.as_ptr(), Arc::as_ptr(layout))
+            })
     }
 }

@@ -59,7 +59,7 @@ impl<'a> Instance<'a> {
             families: view.families,
             series: view.series,
             age_seconds: view.age.as_secs_f64(),
-            decay_seconds: (view.decay != ENDLESS).then(|| view.decay.as_secs_f64()),
+            decay_seconds: (view.decay != ENDLESS).then_some(view.decay.as_secs_f64()),
             epoch: view.epoch.as_deref(),
             sequence: view.sequence,
             restarts: view.restarts,
