@@ -15,8 +15,9 @@ import servers
 WORKERS = 64
 STEADY_SCRAPES = 30
 BOUNDS = ("0.1", "0.5", "1.0", "2.5", "5.0", "10.0", "30.0", "60.0", "+Inf")
-# Of ten samples four are counters, five parts of histograms, one is a gauge.
+# Of ten values four are counters, five parts of histograms, one is a gauge.
 TENTH = 10
+PARTS = len(BOUNDS) + 1
 
 
 class Worker:
@@ -31,10 +32,14 @@ class Worker:
         )]
 
     def work(self, turn):
-        """A tenth of the values rise."""
-        for file in self.files:
+        """A tenth of the values rise: each second histogram sees one observation, which is two of its ten values."""
+        counter, histogram, gauge = self.files
+        for file in (counter, gauge):
             for index in range(turn % TENTH, len(file.values), TENTH):
                 file.add(index, 1.0)
+        for first in range(turn % 2 * PARTS, len(histogram.values), 2 * PARTS):
+            histogram.add(first, 0.25)
+            histogram.add(first + 1 + turn % len(BOUNDS), 1.0)
 
     def close(self):
         for file in self.files:
@@ -49,8 +54,7 @@ def counters(count):
 
 
 def histograms(count):
-    per_set = len(BOUNDS) + 1
-    for n in range(count // per_set):
+    for n in range(count // PARTS):
         metric, labels = f"app_latency_seconds_{n % 10}", {"path": f"/v1/items/{n // 10}"}
         text = "How long requests take."
         yield mmap_files.key(metric, f"{metric}_sum", labels, text), 0.5 * n
@@ -92,7 +96,7 @@ def scrapes(bench, name, command, series, number):
 def page_series(series):
     """Lines of the merged page: each histogram has a count, too."""
     tenth = series // 10
-    return 5 * tenth + 5 * tenth // (len(BOUNDS) + 1) * (len(BOUNDS) + 2)
+    return 5 * tenth + 5 * tenth // PARTS * (PARTS + 1)
 
 
 def scrape(server):

@@ -26,8 +26,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// All ids of ours begin so; behind it come the directory, the worker and when it began.
-const PREFIX: &str = "multiproc:";
 /// The buffer keeps so much from read to read.
 const KEPT_BUFFER_BYTES: usize = 4 << 20;
 
@@ -82,7 +80,7 @@ impl Multiproc {
         let mut reader = self.reader.lock();
         let begun = self.tools.clock.elapsed();
         let is_fresh = |at: Duration| begun.saturating_sub(at) < self.settings.interval;
-        if !self.settings.directories.is_empty() && !reader.read_at.is_some_and(is_fresh) {
+        if !reader.read_at.is_some_and(is_fresh) {
             let read = AssertUnwindSafe(|| reader.read(&self.tools, &self.settings));
             if catch_unwind(read).is_err() {
                 // It is logged where it happened. What the store has is found again by its ids.
@@ -129,12 +127,16 @@ impl Reader {
 
 /// Workers of directories that are no longer read: nobody else would ever end them.
 fn depart_strangers(tools: &Tools, settings: &MultiprocSettings) {
-    let ours = |id: &str| {
-        settings.directories.iter().any(|of| id.starts_with(&directory::prefix_of(&of.path)))
+    let read: Vec<String> = settings.directories.iter().map(directory::name).collect();
+    let is_strange = |id: &str| {
+        directory::of_id(id).is_some_and(|directory| !read.iter().any(|name| name == directory))
     };
     let instances = tools.store.instances(tools.clock.now());
-    for left in instances.iter().filter(|i| i.live && i.id.starts_with(PREFIX) && !ours(&i.id)) {
+    for left in instances.iter().filter(|instance| instance.live && is_strange(&instance.id)) {
         // Where the journal is full it is tried again at the next start.
         tools.store.depart(&left.id, tools.clock.now()).unwrap_or_default();
     }
 }
+
+#[cfg(test)]
+mod tests;

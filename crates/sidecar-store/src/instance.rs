@@ -316,14 +316,11 @@ impl Body {
         if found.in_order && !found.parts {
             return Some(KnownWrites { values: Cow::Borrowed(staged), non_finite_sums: 0 });
         }
-        let groups = if found.parts { self.settle_known_groups(staged)? } else { Vec::new() };
-        let non_finite_sums = groups.iter().map(|(_, _, left_out)| u64::from(*left_out)).sum();
         let is_part = |position: u32| self.targets[position as usize].kind() == Kind::Part;
         let mut values: Vec<(u32, f64)> =
             staged.iter().copied().filter(|(position, _)| !is_part(*position)).collect();
-        for (group, parts, _) in groups {
-            values.extend((self.groups[group as usize].first..).zip(parts));
-        }
+        let non_finite_sums =
+            if found.parts { self.settle_known_groups(staged, &mut values)? } else { 0 };
         values.sort_unstable_by_key(|(position, _)| *position);
         Some(KnownWrites { values: Cow::Owned(values), non_finite_sums })
     }
@@ -371,8 +368,13 @@ impl Body {
         Some(found)
     }
 
-    /// The groups among `staged`, settled; `None` when one is not whole, not valid, or falls.
-    fn settle_known_groups(&self, staged: &[(u32, f64)]) -> Option<Vec<(u32, Vec<f64>, bool)>> {
+    /// Adds the parts of the groups among `staged`, settled, to `values`; how many sums are left out.
+    /// `None` when a group is not whole, not valid, or falls.
+    fn settle_known_groups(
+        &self,
+        staged: &[(u32, f64)],
+        values: &mut Vec<(u32, f64)>,
+    ) -> Option<u64> {
         let mut hits: Vec<(u32, u32, f64)> = Vec::new();
         for (position, value) in staged {
             let target = *self.targets.get(*position as usize)?;
@@ -381,14 +383,16 @@ impl Body {
             }
         }
         hits.sort_by_key(|(group, _, _)| *group);
-        let mut settled = Vec::new();
+        let mut non_finite_sums = 0;
+        let mut parts = Vec::new();
         for hits in hits.chunk_by(|a, b| a.0 == b.0) {
             let index = hits.first()?.0;
             let group = self.groups.get(index as usize)?;
             if group.state != GroupState::Live || hits.len() != group.pushed_parts as usize {
                 return None;
             }
-            let mut parts = vec![ABSENT; group.len()];
+            parts.clear();
+            parts.resize(group.len(), ABSENT);
             for (_, position, value) in hits {
                 *parts.get_mut((position - group.first) as usize)? = *value;
             }
@@ -397,9 +401,10 @@ impl Body {
             if group::falls(group.metric_type, old, &parts) {
                 return None;
             }
-            settled.push((index, parts, left_out));
+            non_finite_sums += u64::from(left_out);
+            values.extend((group.first..).zip(parts.iter().copied()));
         }
-        Some(settled)
+        Some(non_finite_sums)
     }
 
     #[inline]

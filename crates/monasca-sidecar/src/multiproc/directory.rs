@@ -1,23 +1,26 @@
 //! One directory: who is in it, and one read of it after the other.
 
+use super::Tools;
 use super::fault::Fault;
 use super::folder::Folder;
 use super::layouts::Layouts;
 use super::models::Models;
 use super::newest::Newest;
 use super::worker::{Shared, Worker};
-use super::{PREFIX, Tools};
 use crate::config::{MultiprocDirectory, MultiprocLimits};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use sidecar_formats::mmap_file::FileName;
 use std::collections::BTreeMap;
 use std::ffi::CStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// Behind the directory's prefix: the instance of the gauges whose newest value counts. No worker's id
-/// is like it, since those have one more part.
-const NEWEST: &str = "mostrecent";
+/// All ids of ours begin so. Behind it come the directory, a worker's pid and when it began, with slashes
+/// between, of which neither pid nor beginning has any.
+const PREFIX: &str = "multiproc:";
+/// Where a worker's pid and beginning stand: the instance of the gauges whose newest value counts. No
+/// worker's pid is empty.
+const NEWEST: &str = "/mostrecent";
 
 #[derive(Debug)]
 pub(super) struct Directory {
@@ -39,14 +42,26 @@ pub(super) struct Directory {
     left_out: usize,
 }
 
-/// What the ids of a directory's workers begin with.
-pub(super) fn prefix_of(path: &Path) -> String {
-    format!("{PREFIX}{}/", path.display())
+/// As it stands in ids. With other labels its series are others, so its workers are.
+pub(super) fn name(of: &MultiprocDirectory) -> String {
+    let path = of.path.display();
+    if of.labels.is_empty() {
+        return format!("{PREFIX}{path}");
+    }
+    let labels: Vec<String> =
+        of.labels.iter().map(|(label, value)| format!("{label}={value:?}")).collect();
+    format!("{PREFIX}{path}{{{}}}", labels.join(","))
+}
+
+/// The name of the directory that an instance is of; `None`: it is none of ours.
+pub(super) fn of_id(id: &str) -> Option<&str> {
+    let directory = id.rsplitn(3, '/').nth(2)?;
+    directory.starts_with(PREFIX).then_some(directory)
 }
 
 impl Directory {
     pub(super) fn new(of: &MultiprocDirectory) -> Directory {
-        let prefix = prefix_of(&of.path);
+        let prefix = format!("{}/", name(of));
         Directory {
             path: of.path.clone(),
             newest: Newest::new(format!("{prefix}{NEWEST}")),
@@ -177,7 +192,8 @@ impl Directory {
         };
         let instances = tools.store.instances(tools.clock.now());
         let gone = instances.into_iter().filter(|instance| {
-            instance.live && instance.id.starts_with(&self.prefix) && !known(&instance.id)
+            let of = of_id(&instance.id);
+            instance.live && of == self.prefix.strip_suffix('/') && !known(&instance.id)
         });
         self.leaving.extend(gone.map(|instance| instance.id));
     }

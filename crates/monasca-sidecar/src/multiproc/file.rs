@@ -117,7 +117,10 @@ impl WorkerFile {
         self.difference = Difference::default();
         let read = self.read_whole(folder, at, shared);
         let found = match (read, before) {
-            (Err(Fault::Vanished), _) => return Found::Gone,
+            (Err(Fault::Vanished), _) => {
+                shared.tools.telemetry.multiproc.faults.add(Fault::Vanished.code(), 1);
+                return Found::Gone;
+            }
             (_, Some(before)) if self.identity != Some(before) => Found::Another,
             (_, Some(_) | None) => Found::Same,
         };

@@ -114,7 +114,8 @@ impl Newest {
             Ok(outcome) => {
                 tools.count_refusals(&outcome);
                 tools.telemetry.samples.add(outcome.samples);
-                self.is_changed = false;
+                // What was refused is offered again.
+                self.is_changed = !outcome.refused.is_empty();
                 for latest in self.kinds.values_mut().flat_map(BTreeMap::values_mut) {
                     latest.pushed = Some(latest.value.to_bits());
                 }

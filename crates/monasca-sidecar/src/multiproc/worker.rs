@@ -85,7 +85,10 @@ impl Worker {
     pub(super) fn may_be(&self, id: &str, prefix: &str) -> bool {
         match &self.id {
             Some(own) => own == id,
-            None => id.strip_prefix(prefix).and_then(|id| id.strip_prefix(&*self.pid)).is_some(),
+            None => {
+                let rest = id.strip_prefix(prefix).and_then(|id| id.strip_prefix(&*self.pid));
+                rest.is_some_and(|rest| rest.starts_with('/'))
+            }
         }
     }
 
