@@ -4,6 +4,7 @@
 #[path = "../src"]
 #[allow(dead_code, unused_imports, reason = "the daemon uses all of it")]
 mod product {
+    pub(crate) mod clock;
     pub(crate) mod journal;
 }
 

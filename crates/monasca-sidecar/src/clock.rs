@@ -11,6 +11,21 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// Two maintenance periods of a second.
 const LONGEST_STEP_MS: u64 = 2_000;
 
+/// Monotonic time since it was started, for whoever only wants to know how long something takes.
+#[derive(Debug)]
+pub(crate) struct Stopwatch(Instant);
+
+impl Stopwatch {
+    #[allow(clippy::disallowed_methods, reason = "this file is the reader of the clocks")]
+    pub(crate) fn start() -> Stopwatch {
+        Stopwatch(Instant::now())
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Clock {
     /// Ticks of the processes before this one.

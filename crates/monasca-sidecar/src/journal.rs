@@ -13,6 +13,8 @@ mod replay;
 mod segment;
 mod snapshot;
 mod threads;
+mod turns;
+mod waiting;
 mod writer;
 
 #[cfg(test)]
@@ -188,17 +190,9 @@ impl LocalJournal {
 
     /// Onto the disk: survives the loss of power. Whoever waits at the same time shares a sync.
     pub(crate) async fn synced(&self, position: Position) -> Result<(), Broken> {
-        let mut progress = self.writer.progress.subscribe();
         self.writer.ask_for_sync();
-        let settled = |progress: &writer::Progress| {
-            progress.synced >= position.0 || progress.broken.is_some()
-        };
-        // The sender lives as long as `self`.
-        let Ok(now) = progress.wait_for(settled).await else { return Ok(()) };
-        match &now.broken {
-            Some(broken) if now.synced < position.0 => Err(broken.clone()),
-            _ => Ok(()),
-        }
+        self.writer.turns.pass(position.0);
+        self.writer.waiting.until(position).await
     }
 
     /// Removes whole segments of which every record is in a snapshot.

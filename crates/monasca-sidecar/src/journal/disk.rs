@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 const OURS_ALONE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
-/// Where the file system cannot reserve space, zeros are written in pieces of this size.
+/// Zeros are written in pieces of this size.
 static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 pub(crate) trait Disk: Send + Sync + Debug {
@@ -58,6 +58,15 @@ pub(super) fn write_all(file: &dyn DiskFile, mut bytes: &[u8], mut offset: u64) 
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
+    }
+    Ok(())
+}
+
+pub(super) fn write_zeros(file: &dyn DiskFile, mut from: u64, to: u64) -> io::Result<()> {
+    while from < to {
+        let piece = usize::try_from(to - from).unwrap_or(usize::MAX).min(ZEROS.len());
+        write_all(file, ZEROS.get(..piece).unwrap_or_default(), from)?;
+        from += piece as u64;
     }
     Ok(())
 }
@@ -160,7 +169,9 @@ impl DiskFile for OsFile {
             match fallocate(&self.0, FallocateFlags::empty(), 0, length) {
                 Ok(()) => return Ok(()),
                 Err(Errno::INTR) => {}
-                Err(Errno::OPNOTSUPP | Errno::NOSYS) => return self.write_zeros(length),
+                Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+                    return write_zeros(self, self.length()?, length);
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -176,17 +187,5 @@ impl DiskFile for OsFile {
 
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
-    }
-}
-
-impl OsFile {
-    fn write_zeros(&self, length: u64) -> io::Result<()> {
-        let mut at = self.length()?;
-        while at < length {
-            let piece = usize::try_from(length - at).unwrap_or(usize::MAX).min(ZEROS.len());
-            write_all(self, ZEROS.get(..piece).unwrap_or_default(), at)?;
-            at += piece as u64;
-        }
-        Ok(())
     }
 }

@@ -12,15 +12,16 @@ use super::directory::{Directory, SegmentName};
 use super::disk::write_all;
 use super::record::{self, HEADER_BYTES};
 use super::replay::{Kept, Remains};
-use super::segment::Segment;
-use super::{Broken, JournalState, ReopenError, Settings};
+use super::segment::{Segment, Space};
+use super::turns::Turns;
+use super::waiting::Waiting;
+use super::{Broken, JournalState, ReopenError, Settings, SyncLevel};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use sidecar_store::{JournalFull, Position};
 use std::collections::VecDeque;
 use std::io;
 use std::mem::take;
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// What an append waits for a segment that is being prepared: a disk that is behind, not a full one.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -41,13 +42,8 @@ pub(super) struct Writer {
     pub sync_wanted: Condvar,
     writing: Mutex<()>,
     syncing: Mutex<()>,
-    pub progress: watch::Sender<Progress>,
-}
-
-#[derive(Clone, Debug, Default)]
-pub(super) struct Progress {
-    pub synced: u64,
-    pub broken: Option<Broken>,
+    pub waiting: Waiting,
+    pub turns: Turns,
 }
 
 #[derive(Debug, Default)]
@@ -116,7 +112,8 @@ impl Writer {
             sync_wanted: Condvar::new(),
             writing: Mutex::new(()),
             syncing: Mutex::new(()),
-            progress: watch::Sender::new(Progress { synced: last.0, broken: None }),
+            waiting: Waiting::new(last),
+            turns: Turns::new(),
         }
     }
 
@@ -207,7 +204,7 @@ impl Writer {
         state.syncs += 1;
         let synced = state.synced;
         drop(state);
-        self.progress.send_modify(|progress| progress.synced = synced);
+        self.waiting.advance(synced);
         Ok(())
     }
 
@@ -232,7 +229,7 @@ impl Writer {
         state.dirty.clear();
         drop(state);
         self.space_changed.notify_all();
-        self.progress.send_modify(|progress| progress.broken = Some(broken.clone()));
+        self.waiting.fail(&broken);
         broken
     }
 
@@ -249,7 +246,8 @@ impl Writer {
         }
         let number = state.draw_number();
         let bytes = self.settings.segment_bytes;
-        let prepare = || Segment::prepare(&self.directory, number, bytes);
+        let reserved = || Space::Reserved;
+        let prepare = || Segment::prepare(&self.directory, number, bytes, reserved);
         let segment = MutexGuard::unlocked(&mut state, prepare)?;
         state.last = snapshot.0;
         state.turn_to(segment);
@@ -262,7 +260,7 @@ impl Writer {
         state.broken = None;
         drop(state);
         self.space_wanted.notify_one();
-        self.progress.send_replace(Progress { synced: snapshot.0, broken: None });
+        self.waiting.reopen(snapshot);
         Ok(())
     }
 
@@ -305,7 +303,8 @@ impl Writer {
             }),
             None => {
                 let number = state.draw_number();
-                let prepare = || Segment::prepare(&self.directory, number, wanted);
+                let space = || self.space();
+                let prepare = || Segment::prepare(&self.directory, number, wanted, space);
                 MutexGuard::unlocked(state, prepare)
             }
         };
@@ -315,6 +314,15 @@ impl Writer {
             Err(error) => state.full = Some(error.kind()),
         }
         self.space_changed.notify_all();
+    }
+
+    /// Where each push waits for a sync it is worth writing twice, but not while one waits for space.
+    fn space(&self) -> Space {
+        let state = self.state.lock();
+        match self.settings.sync {
+            SyncLevel::Always if state.wanted_bytes == 0 && !state.closing => Space::Written,
+            SyncLevel::Always | SyncLevel::Interval(_) => Space::Reserved,
+        }
     }
 
     pub(super) fn state(&self) -> JournalState {

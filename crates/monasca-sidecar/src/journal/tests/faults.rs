@@ -1,6 +1,6 @@
 //! Full disks, failing writes and syncs.
 
-use super::super::{LocalJournal, ReopenError, Settings};
+use super::super::{LocalJournal, ReopenError, Settings, SyncLevel};
 use super::sim::{Fault, Operation, SimDisk};
 use super::{Records, append_all, eventually, open, record, small, start, write_snapshot};
 use sidecar_store::{Journal, JournalFull, Position};
@@ -266,4 +266,32 @@ fn a_segment_that_the_medium_does_not_give_back_is_moved_aside() {
         found.is_empty() && left_out.iter().any(|left| left.moved_to.is_some())
     });
     assert!(reads.is_some());
+}
+
+/// Zeros take more than the one write of a header.
+#[test]
+fn where_pushes_wait_for_the_disk_space_is_written_before_it_is_used() {
+    for (sync, is_written) in [(SyncLevel::Always, true), (small().sync, false)] {
+        let disk = SimDisk::new();
+        let (_, replayed) = open(&disk).unwrap();
+        disk.set_fault(fault(Operation::Write, 1));
+        let _journal = replayed.start(Settings { sync, ..small() }).unwrap();
+        assert_eq!(disk.fault_is_pending(), !is_written);
+    }
+}
+
+/// Through many segments, some of which are begun before they are filled.
+#[tokio::test]
+async fn at_always_a_record_that_was_kept_survives_the_loss_of_power() {
+    let disk = SimDisk::new();
+    let journal = start(&disk, Settings { sync: SyncLevel::Always, ..small() });
+    let mut records = Records::new();
+    for number in 0..100 {
+        records.push(record(number));
+        let position = journal.append(&record(number)).unwrap();
+        journal.kept(position).await.unwrap();
+    }
+    drop(journal);
+    let lost = disk.lose_power(|| 2);
+    assert_eq!(open(&lost).unwrap().0, records);
 }
