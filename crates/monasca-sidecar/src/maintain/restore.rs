@@ -87,19 +87,26 @@ enum NotRead {
 /// A journal of less would be no more than the space that it reserves.
 const LEAST_JOURNAL_BYTES: u64 = 256 * 1024;
 
+/// No start reads a longer segment than 1 GiB.
+const LARGEST_RECORD_BYTES: u64 = (1 << 30) - 4096;
+
 /// Beyond it the journal is to be made short.
 pub(crate) fn longest_journal(data: &DataSettings) -> u64 {
     (data.journal_bytes as u64).max(LEAST_JOURNAL_BYTES)
 }
 
-/// A quarter of the size at a time, so that most of it goes with a snapshot.
+/// A quarter of the size at a time, so that most of it goes with a snapshot. Where snapshots fail, the journal may grow
+/// beyond what the default allows only if it was meant to be long; and so may a record, which has a segment.
 fn settings(data: &DataSettings) -> crate::journal::Settings {
     const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = 64 * 1024..=8 * 1024 * 1024;
-    let quarter = longest_journal(data) / 4;
+    let (size, usual) = (longest_journal(data), crate::journal::Settings::default());
+    let record = (size / 2).clamp(usual.largest_record_bytes.into(), LARGEST_RECORD_BYTES);
     crate::journal::Settings {
         sync: data.sync,
-        segment_bytes: quarter.clamp(*SEGMENT_BYTES.start(), *SEGMENT_BYTES.end()),
-        ..crate::journal::Settings::default()
+        segment_bytes: (size / 4).clamp(*SEGMENT_BYTES.start(), *SEGMENT_BYTES.end()),
+        largest_record_bytes: u32::try_from(record).unwrap_or(usual.largest_record_bytes),
+        largest_journal_bytes: usual.largest_journal_bytes.max(size.saturating_mul(4)),
+        ..usual
     }
 }
 
@@ -134,4 +141,24 @@ fn log(restored: &Restored) {
         tracing::warn!(what, "left out of the state");
     }
     tracing::info!(had_state, seconds, replayed, left_out = left_out.len(), "restored");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::DataSettings;
+
+    fn limits_of(journal_bytes: usize) -> (u64, u32, u64) {
+        let settings = settings(&DataSettings { journal_bytes, ..DataSettings::default() });
+        (settings.segment_bytes, settings.largest_record_bytes, settings.largest_journal_bytes)
+    }
+
+    #[test]
+    fn whoever_wants_a_long_journal_gets_one_with_long_records() {
+        const MIB: u64 = 1 << 20;
+        assert_eq!(limits_of(1), (64 << 10, 128 << 20, 512 * MIB));
+        assert_eq!(limits_of(32 << 20), (8 * MIB, 128 << 20, 512 * MIB));
+        assert_eq!(limits_of(1 << 30), (8 * MIB, 512 << 20, 4096 * MIB));
+        assert_eq!(limits_of(1 << 40), (8 * MIB, (1 << 30) - 4096, 4 << 40));
+    }
 }
