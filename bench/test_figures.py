@@ -170,8 +170,9 @@ class Journal(unittest.TestCase):
         self.assertEqual(figure([line], "W1 with a journal")[0][3:], ["0.80 x", "-", "-", "PASS"])
 
     def test_commits_stand_against_a_bare_loop(self):
+        turns = [phase(8000, 1.0, commits_per_s=commits) for commits in (400.0, 900.0, 100.0)]
         line = {"kind": "commits", "server": "sidecar", "workload": "W4 always", "run": 1, "died": False,
-                "fill": phase(8000, 1.0), "steady": phase(8000, 1.0), "commits_per_s": 400.0, "loop_per_s": 1000.0}
+                "fill": phase(8000, 1.0), "steady": turns, "loop": [1000.0, 1000.0, 500.0]}
         self.assertEqual(figure([line], "commits per second of W4")[0][3:], ["0.40 x", "-", "-", "**MISS**"])
 
     def test_a_start_that_finds_another_page_does_not_count(self):
