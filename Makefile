@@ -1,5 +1,5 @@
 # run: the server. test: installs what the tests need and is missing, then runs all of them.
-# bench: measures everything (about 20 minutes, on an otherwise idle machine). crash, soak: long runs of crashes and of churn.
+# bench: measures everything (about 20 minutes, on an otherwise idle machine). crash, recycles, soak: long runs of crashes and of churn.
 
 SHELL := bash
 PYTHON ?= python3
@@ -7,7 +7,7 @@ VENV := .cache/venv/bin/python
 BINARY := target/release/monasca-sidecar
 STATIC := target/static
 
-.PHONY: run test bench explore crash soak fmt setup check unit build end-to-end client image bench-tools
+.PHONY: run test bench explore crash recycles soak fmt setup check unit build end-to-end client image bench-tools
 
 run:
 	cargo run --release
@@ -44,6 +44,10 @@ build:
 crash: build
 	cd tests && MONASCA_SIDECAR_BIN=$(CURDIR)/$(STATIC)/monasca-sidecar $(CURDIR)/$(VENV) crash_rounds.py
 	cd tests && MONASCA_SIDECAR_BIN=$(CURDIR)/$(STATIC)/monasca-sidecar $(CURDIR)/$(VENV) crash_rounds.py --sync always --rounds 100
+
+# Workers are recycled and the daemon is killed while it folds dead workers' files.
+recycles: build
+	cd tests && MONASCA_SIDECAR_BIN=$(CURDIR)/$(STATIC)/monasca-sidecar $(CURDIR)/$(VENV) multiproc_recycles.py
 
 soak: build
 	cd tests && MONASCA_SIDECAR_BIN=$(CURDIR)/$(STATIC)/monasca-sidecar $(CURDIR)/$(VENV) soak.py

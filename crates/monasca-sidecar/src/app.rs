@@ -19,6 +19,7 @@ use crate::maintain::Upkeep;
 use crate::maintain::restore::{self, Begun, RestoreError};
 use crate::maintain::snapshots::{Desk, Snapshots};
 use crate::multiproc::Multiproc;
+use crate::multiproc::tend::Tending;
 use crate::status::Status;
 use crate::telemetry::{Telemetry, log};
 use arc_swap::ArcSwap;
@@ -124,7 +125,7 @@ async fn serve(
 ) -> Result<(), StartError> {
     let mut signals = Signals::new().map_err(start("signal handlers"))?;
     let (shutdown_delay, drain_timeout) = (config.shutdown_delay, config.drain_timeout);
-    let Built { hall, dispatch, web, upkeep, snapshots } = build(config, prepared)?;
+    let Built { hall, dispatch, web, tending, upkeep, snapshots } = build(config, prepared)?;
     let mut tasks = Tasks::default();
     for listener in listeners {
         let (addr, rights) = (listener.shown.clone(), listener.listener.rights);
@@ -169,6 +170,9 @@ async fn serve(
         tracing::warn!("requests were cut off");
     }
     dispatch.end();
+    if let Some(tending) = tending {
+        tending.stop();
+    }
     upkeep.stop();
     if let Some(snapshots) = snapshots {
         snapshots.stop();
@@ -186,6 +190,7 @@ struct Built {
     hall: Arc<Hall>,
     dispatch: Dispatch,
     web: Arc<Web>,
+    tending: Option<Tending>,
     upkeep: Upkeep,
     snapshots: Option<Snapshots>,
 }
@@ -216,8 +221,9 @@ fn build(config: Config, prepared: Prepared) -> Result<Built, StartError> {
     let memory = Arc::new(BodyMemory::default());
     let upkeep = Upkeep::start(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&admission))
         .map_err(start("upkeep thread"))?;
-    let multiproc = Multiproc::new(&config.multiproc, &store, &clock, &telemetry, &admission);
-    let around = read_once(multiproc);
+    let multiproc =
+        Multiproc::new(&config.multiproc, &store, &clock, &telemetry, &admission, &keep);
+    let (around, tending) = begin_reading(multiproc).map_err(start("multiproc thread"))?;
     let expose = Expose::start(
         Arc::clone(&store),
         Arc::clone(&clock),
@@ -256,13 +262,15 @@ fn build(config: Config, prepared: Prepared) -> Result<Built, StartError> {
     let live = Live { store, clock, limits, push, web: web_live, shown, admission };
     let reload = Reload::new(config, live, Arc::clone(&telemetry));
     let dispatch = Dispatch::new(ingest, expose, status, reload, Arc::clone(&web), telemetry);
-    Ok(Built { hall: Arc::new(hall), dispatch, web, upkeep, snapshots })
+    Ok(Built { hall: Arc::new(hall), dispatch, web, tending, upkeep, snapshots })
 }
 
 /// Reads the directories now, so that the first scrape finds only what has changed since.
-fn read_once(multiproc: Multiproc) -> Around {
+fn begin_reading(multiproc: Multiproc) -> io::Result<(Around, Option<Tending>)> {
+    let multiproc = Arc::new(multiproc);
     multiproc.read_then(&mut || {});
-    Box::new(move |collect| multiproc.read_then(collect))
+    let tending = Tending::start(&multiproc)?;
+    Ok((Box::new(move |collect| multiproc.read_then(collect)), tending))
 }
 
 /// The tasks that run as long as the process.

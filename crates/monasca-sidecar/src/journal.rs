@@ -195,6 +195,11 @@ impl LocalJournal {
         self.writer.waiting.until(position).await
     }
 
+    /// Onto the disk, all that was taken until now. Waits for it: not for threads that answer.
+    pub(crate) fn sync(&self) -> Result<(), Broken> {
+        self.writer.sync()
+    }
+
     /// Removes whole segments of which every record is in a snapshot.
     pub(crate) fn truncate(&self, through: Position) -> io::Result<()> {
         self.writer.truncate(through)

@@ -4,21 +4,30 @@
 //! Owns which file is whose, and what of it the store has. Files are only read. A scrape reads first and
 //! holds the directories as they are until it has collected. See ADR 15.
 
+mod alive;
+mod deeds;
 mod directory;
 mod fault;
 mod file;
 mod folder;
+mod folding;
+mod kept;
 mod layouts;
+mod locks;
 mod models;
 mod newest;
+mod processes;
 mod push;
+pub(crate) mod tend;
 mod worker;
 
 use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::config::MultiprocSettings;
+use crate::journal::Keep;
 use crate::telemetry::Telemetry;
-use directory::Directory;
+use deeds::{Deeds, OsDeeds};
+use directory::{Directory, Reading};
 use layouts::Layouts;
 use parking_lot::Mutex;
 use sidecar_store::Store;
@@ -36,6 +45,7 @@ struct Tools {
     clock: Arc<Clock>,
     telemetry: Arc<Telemetry>,
     admission: Arc<Admission>,
+    deeds: Box<dyn Deeds>,
 }
 
 #[derive(Debug)]
@@ -63,34 +73,45 @@ impl Multiproc {
         clock: &Arc<Clock>,
         telemetry: &Arc<Telemetry>,
         admission: &Arc<Admission>,
+        keep: &Keep,
     ) -> Multiproc {
         let tools = Tools {
             store: Arc::clone(store),
             clock: Arc::clone(clock),
             telemetry: Arc::clone(telemetry),
             admission: Arc::clone(admission),
+            deeds: Box::new(OsDeeds { keep: keep.clone() }),
         };
-        let reader = Mutex::new(Reader::new(settings));
-        Multiproc { tools, settings: settings.clone(), reader }
+        Multiproc::with(settings.clone(), tools)
+    }
+
+    fn with(settings: MultiprocSettings, tools: Tools) -> Multiproc {
+        let reader = Mutex::new(Reader::new(&settings));
+        Multiproc { tools, settings, reader }
     }
 
     /// Reads the directories, unless that was done within the interval, and calls `then` before anything
     /// else is done with them.
     pub(crate) fn read_then(&self, then: &mut dyn FnMut()) {
         let mut reader = self.reader.lock();
-        let begun = self.tools.clock.elapsed();
-        let is_fresh = |at: Duration| begun.saturating_sub(at) < self.settings.interval;
+        let now = self.tools.clock.elapsed();
+        let is_fresh = |at: Duration| now.saturating_sub(at) < self.settings.interval;
         if !reader.read_at.is_some_and(is_fresh) {
-            let read = AssertUnwindSafe(|| reader.read(&self.tools, &self.settings));
-            if catch_unwind(read).is_err() {
-                // It is logged where it happened. What the store has is found again by its ids.
-                *reader = Reader::new(&self.settings);
-            }
-            reader.read_at = Some(begun);
-            let spent = self.tools.clock.elapsed().saturating_sub(begun);
-            self.tools.telemetry.multiproc.read_time.observe(spent);
+            self.read(&mut reader);
         }
         then();
+    }
+
+    fn read(&self, reader: &mut Reader) {
+        let begun = self.tools.clock.elapsed();
+        let read = AssertUnwindSafe(|| reader.read(&self.tools, &self.settings));
+        if catch_unwind(read).is_err() {
+            // It is logged where it happened. What the store has is found again by its ids.
+            *reader = Reader::new(&self.settings);
+        }
+        reader.read_at = Some(begun);
+        let spent = self.tools.clock.elapsed().saturating_sub(begun);
+        self.tools.telemetry.multiproc.read_time.observe(spent);
     }
 }
 
@@ -105,7 +126,12 @@ impl Reader {
             depart_strangers(tools, settings);
         }
         for directory in &mut self.directories {
-            directory.read(tools, settings.limits, &mut self.layouts, &mut self.buffer);
+            directory.read(&mut Reading {
+                tools,
+                limits: settings.limits,
+                layouts: &mut self.layouts,
+                buffer: &mut self.buffer,
+            });
         }
         self.layouts.forget_unused();
         if self.buffer.capacity() > KEPT_BUFFER_BYTES {

@@ -133,6 +133,10 @@ pub(crate) struct Multiproc {
     pub workers: Count,
     pub files: Count,
     pub faulty_files: Count,
+    /// For certain.
+    pub dead: Count,
+    pub unknown: Count,
+    pub folded: Count,
     pub faults: ByCode,
     pub read_bytes: Count,
     pub read_time: Durations,

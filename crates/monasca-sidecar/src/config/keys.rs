@@ -226,6 +226,23 @@ pub(super) const KEYS: &[Key] = &[
         "A scrape reads the directories again when they were last read so long ago; 0s is at each \
          scrape.",
     ),
+    Key {
+        name: "multiproc.compact",
+        flag: "multiproc.compact",
+        other_variable: None,
+        other_flag: Some("multiproc-compact"),
+        field: Field::Switch(|c| &mut c.multiproc.compact),
+        takes_effect: TakesEffect::AtStart,
+        help: "Whether files of workers that are dead for certain are folded into totals and \
+               deleted; needs data_dir.",
+    },
+    fixed(
+        "multiproc.compact_interval",
+        "multiproc.compact-interval",
+        Field::Duration(|c| &mut c.multiproc.compact_interval, Zero::Refused),
+        "How often it is looked which workers live, and dead ones are folded; a dead one shows no \
+         gauge of a live mode any more, with and without compaction.",
+    ),
     fixed(
         "multiproc.max_files",
         "multiproc.max-files",

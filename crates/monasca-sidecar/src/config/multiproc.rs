@@ -15,6 +15,10 @@ pub(crate) struct MultiprocSettings {
     /// A scrape reads again what was read at least so long ago.
     pub(crate) interval: Duration,
     pub(crate) limits: MultiprocLimits,
+    /// Files of dead workers are folded and deleted.
+    pub(crate) compact: bool,
+    /// How often it is looked who lives.
+    pub(crate) compact_interval: Duration,
 }
 
 /// Of each directory.
@@ -37,7 +41,13 @@ pub(crate) struct MultiprocDirectory {
 impl Default for MultiprocSettings {
     fn default() -> MultiprocSettings {
         let limits = MultiprocLimits { files: 100_000, file_bytes: 64 << 20, total_bytes: 1 << 30 };
-        MultiprocSettings { directories: Vec::new(), interval: Duration::ZERO, limits }
+        MultiprocSettings {
+            directories: Vec::new(),
+            interval: Duration::ZERO,
+            limits,
+            compact: false,
+            compact_interval: Duration::from_secs(10),
+        }
     }
 }
 

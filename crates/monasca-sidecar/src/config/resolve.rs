@@ -262,6 +262,13 @@ impl Problems {
         if config.store.retain < config.store.resume_window {
             self.at_keys(["retain", "resume_window"], "retain is shorter than resume_window");
         }
+        if config.multiproc.compact && config.data.directory.is_none() {
+            self.at_keys(
+                ["multiproc.compact", "data_dir"],
+                "multiproc.compact needs data_dir: what the files of dead workers have counted would \
+                 be lost with the process",
+            );
+        }
         if config.http.body_memory_bytes < config.http.body_bytes {
             self.at_keys(
                 ["limits.max_body_memory", "limits.max_body"],

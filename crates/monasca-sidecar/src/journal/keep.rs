@@ -49,6 +49,11 @@ impl Keep {
         }
     }
 
+    /// All that was recorded until now survives the loss of power, whatever the sync level is.
+    pub(crate) fn sync(&self) -> Result<(), Broken> {
+        self.0.as_ref().map_or(Ok(()), |journal| journal.sync())
+    }
+
     /// What was collected must not be gone when this process is: a total that somebody has seen would
     /// fall. Where the disk fails, the page is served all the same: what it shows is kept with the snapshot
     /// that has to follow.

@@ -1,19 +1,25 @@
 //! One directory: who is in it, and one read of it after the other.
 
+mod fold;
+
 use super::Tools;
 use super::fault::Fault;
 use super::folder::Folder;
+use super::folding::Named;
+use super::kept;
+use super::kept::shown::ShownKept;
 use super::layouts::Layouts;
 use super::models::Models;
 use super::newest::Newest;
-use super::worker::{Shared, Worker};
+use super::worker::{Shared, Shows, Worker};
 use crate::config::{MultiprocDirectory, MultiprocLimits};
 use rustix::fs::FileType;
 use rustix::io::Errno;
-use sidecar_formats::mmap_file::FileName;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
 use std::path::PathBuf;
+
+pub(super) use fold::{Leaver, Roll, Rolled};
 
 /// All ids of ours begin so. Behind it come the directory, a worker's pid and when it began, with slashes
 /// between, of which neither pid nor beginning has any.
@@ -21,6 +27,8 @@ const PREFIX: &str = "multiproc:";
 /// Where a worker's pid and beginning stand: the instance of the gauges whose newest value counts. No
 /// worker's pid is empty.
 const NEWEST: &str = "/mostrecent";
+/// The same of the other gauges of dead workers.
+const KEPT: &str = "/kept";
 
 #[derive(Debug)]
 pub(super) struct Directory {
@@ -40,6 +48,17 @@ pub(super) struct Directory {
     /// The error that was logged last.
     failed: Option<Errno>,
     left_out: usize,
+    kept: ShownKept,
+    /// Keys of workers that have left while their files are still there.
+    gone: BTreeSet<Box<str>>,
+}
+
+/// What a read is done with.
+pub(super) struct Reading<'a> {
+    pub(super) tools: &'a Tools,
+    pub(super) limits: MultiprocLimits,
+    pub(super) layouts: &'a mut Layouts,
+    pub(super) buffer: &'a mut Vec<u8>,
 }
 
 /// As it stands in ids. With other labels its series are others, so its workers are.
@@ -66,6 +85,8 @@ impl Directory {
             path: of.path.clone(),
             newest: Newest::new(format!("{prefix}{NEWEST}")),
             models: Models::default(),
+            kept: ShownKept::new(format!("{prefix}{KEPT}")),
+            gone: BTreeSet::new(),
             prefix,
             labels: of.labels.clone(),
             workers: BTreeMap::new(),
@@ -90,13 +111,14 @@ impl Directory {
     }
 
     /// One read: what the files say is pushed, and who has no file any more departs.
-    pub(super) fn read(
-        &mut self,
-        tools: &Tools,
-        limits: MultiprocLimits,
-        layouts: &mut Layouts,
-        buffer: &mut Vec<u8>,
-    ) {
+    pub(super) fn read(&mut self, reading: &mut Reading<'_>) {
+        self.read_and(reading, &mut |_, _, _| {});
+    }
+
+    /// `each` is told of every worker when its files are in the buffer.
+    fn read_and(&mut self, reading: &mut Reading<'_>, each: &mut dyn FnMut(&str, &Worker, &[u8])) {
+        let Reading { tools, limits, layouts, buffer } = reading;
+        let (tools, limits) = (*tools, *limits);
         self.round = self.round.wrapping_add(1);
         let folder = match Folder::open(&self.path) {
             Ok(folder) => Some(folder),
@@ -111,8 +133,12 @@ impl Directory {
                 return self.complain(tools, error);
             }
             self.failed = None;
+            self.finish_renames(folder, tools);
+        } else {
+            self.kept.lose();
         }
         self.newest.begin();
+        self.kept.show_newest(&mut self.newest);
         let mut shared = Shared {
             tools,
             limits,
@@ -127,9 +153,14 @@ impl Directory {
             models: &mut self.models,
         };
         let leaving = &mut self.leaving;
-        self.workers.retain(|_, worker| {
+        let kept = &self.kept;
+        self.workers.retain(|key, worker| {
+            if worker.is_folding() && kept.has(key) {
+                worker.show(Shows::Totals);
+            }
             if let Some(folder) = &folder {
                 worker.read(folder, &mut shared, leaving);
+                each(key, worker, shared.buffer);
             } else {
                 worker.lose_all(leaving);
             }
@@ -138,6 +169,7 @@ impl Directory {
         let read_bytes = limits.total_bytes.saturating_sub(shared.left_bytes);
         tools.telemetry.multiproc.read_bytes.add(read_bytes as u64);
         self.newest.push(tools, &self.labels, leaving);
+        self.kept.push(tools, &self.labels, leaving);
         self.settle(tools);
         self.depart(tools);
     }
@@ -150,25 +182,39 @@ impl Directory {
     ) -> Result<(), Errno> {
         let mut room = limits.files.saturating_sub(self.files());
         let mut left_out = 0;
+        let mut has_kept = false;
         let mut note = |name: &CStr, found: FileType| {
-            let Some(FileName { kind, pid }) = name.to_str().ok().and_then(FileName::parse) else {
+            let Some(named) = name.to_str().ok().and_then(Named::parse) else {
+                has_kept |= name.to_bytes() == kept::file::NAME.as_bytes();
                 return;
             };
-            let is_regular = matches!(found, FileType::RegularFile | FileType::Unknown);
-            if let Some(worker) = self.workers.get_mut(pid)
-                && worker.sees_again(name, is_regular, self.round)
-            {
+            let key = named.key();
+            if self.gone.contains(&*key) {
                 return;
+            }
+            let is_regular = matches!(found, FileType::RegularFile | FileType::Unknown);
+            // One that could be renamed in part only has both kinds of names.
+            for key in [&*key, named.pid] {
+                if let Some(worker) = self.workers.get_mut(key)
+                    && worker.sees_again(name, is_regular, self.round)
+                {
+                    return;
+                }
             }
             if room == 0 {
                 left_out += 1;
                 return;
             }
             room -= 1;
-            let worker = self.workers.entry(pid.into()).or_insert_with(|| Worker::new(pid.into()));
-            worker.sees_new(name, kind, is_regular, self.round);
+            let new = || match named.began {
+                Some(_) => Worker::folding(named.pid.into(), format!("{}{key}", self.prefix)),
+                None => Worker::new(named.pid.into()),
+            };
+            let worker = self.workers.entry(key.as_ref().into()).or_insert_with(new);
+            worker.sees_new(name, named.kind, is_regular, self.round);
         };
         folder.list(&mut note)?;
+        self.kept.look(folder, has_kept, &self.path);
         if left_out > 0 {
             tools.telemetry.multiproc.faults.add("too_many_files", left_out as u64);
             if self.left_out == 0 {
@@ -188,7 +234,9 @@ impl Directory {
         }
         let known = |id: &str| {
             let is_it = |worker: &Worker| worker.may_be(id, &self.prefix);
-            self.workers.values().any(is_it) || self.newest.is_shown_as(id)
+            self.workers.values().any(is_it)
+                || self.newest.is_shown_as(id)
+                || self.kept.is_shown_as(id)
         };
         let instances = tools.store.instances(tools.clock.now());
         let gone = instances.into_iter().filter(|instance| {

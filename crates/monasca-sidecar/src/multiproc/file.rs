@@ -62,6 +62,21 @@ impl WorkerFile {
         }
     }
 
+    pub(super) fn name(&self) -> &CStr {
+        &self.name
+    }
+
+    pub(super) fn name_text(&self) -> Option<&str> {
+        self.name.to_str().ok()
+    }
+
+    /// It is called otherwise now; a name with a zero byte is none.
+    pub(super) fn rename(&mut self, name: &str) {
+        if let Ok(name) = CString::new(name) {
+            self.name = name;
+        }
+    }
+
     /// Whether the name is this file's; it is there in this round then.
     pub(super) fn is_called(&mut self, name: &CStr, is_regular: bool, round: u32) -> bool {
         let is_it = *self.name == *name;

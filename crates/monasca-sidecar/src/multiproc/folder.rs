@@ -4,7 +4,7 @@
 //! it is told to.
 
 use super::fault::Fault;
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, StatxFlags, openat, statx};
 use rustix::io::{Errno, pread};
 use sidecar_formats::mmap_file::{self, HEAD_BYTES};
@@ -30,6 +30,12 @@ pub(super) struct Identity {
 #[derive(Debug)]
 pub(super) struct Folder {
     handle: OwnedFd,
+}
+
+impl AsFd for Folder {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.handle.as_fd()
+    }
 }
 
 /// An open regular file.

@@ -19,7 +19,7 @@ impl Worker {
         if self.standing.is_some() && tools.store.standing(&id) != self.standing {
             self.owes.all = true;
         }
-        if !self.files.iter().any(|file| file.offers() > 0) {
+        if !self.shown().any(|file| file.offers() > 0) {
             // What a file that cannot be read has had stays.
             if !self.files.iter().any(WorkerFile::is_faulty) && self.standing.take().is_some() {
                 leaving.push(id);
@@ -33,7 +33,7 @@ impl Worker {
             Some(_) if self.standing.is_none() => return,
             Some(_) | None => {}
         }
-        let is_changed = self.files.iter().any(|file| file.difference.changed > 0);
+        let is_changed = self.shown().any(|file| file.difference.changed > 0);
         if !self.owes.all && !is_changed {
             return;
         }
@@ -49,7 +49,7 @@ impl Worker {
             self.begin(&id, shared);
         }
         if let Some(outcome) = self.push_values(&id, shared) {
-            for file in &mut self.files {
+            for file in self.shown_mut() {
                 file.keep(shared.buffer);
             }
             self.owes = Owes::default();
@@ -99,7 +99,7 @@ impl Worker {
         let replaces = if self.owes.replaces { Replaces::Everything } else { Replaces::Nothing };
         let meta = PushMeta { replaces, ..meta(id) };
         let extra = Extra { labels: shared.labels, id, pid: &self.pid };
-        let files = self.files.iter().map(|file| match self.owes.all {
+        let files = self.shown().map(|file| match self.owes.all {
             true => (file, Offer::All),
             false => (file, Offer::Changed(&file.values)),
         });
@@ -116,7 +116,7 @@ impl Worker {
             Ok(Pushed { outcome, left_out }) => {
                 shared.tools.telemetry.samples.add(outcome.samples);
                 shared.tools.count_refusals(&outcome);
-                for (file, offered) in self.files.iter_mut().zip(&left_out) {
+                for (file, offered) in self.shown_mut().zip(&left_out) {
                     file.note_left_out(offered, shared);
                 }
                 Some(outcome)

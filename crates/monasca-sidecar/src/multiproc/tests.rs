@@ -2,6 +2,7 @@ use super::{Multiproc, directory};
 use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::config::{Budgets, MultiprocDirectory, MultiprocSettings, PushSettings};
+use crate::journal::Keep;
 use crate::telemetry::Telemetry;
 use sidecar_formats::prom_text::TextEncoder;
 use sidecar_store::{Settings, Store};
@@ -85,7 +86,8 @@ impl Reading {
         let (budgets, push) = (Budgets::default(), PushSettings::default());
         let admission =
             Arc::new(Admission::new(Arc::clone(&store), Arc::clone(&clock), &budgets, &push));
-        let multiproc = Multiproc::new(&settings, &store, &clock, &telemetry, &admission);
+        let multiproc =
+            Multiproc::new(&settings, &store, &clock, &telemetry, &admission, &Keep::default());
         Reading { multiproc, store, clock, telemetry }
     }
 

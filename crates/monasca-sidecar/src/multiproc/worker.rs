@@ -49,6 +49,30 @@ pub(super) struct Worker {
     pub(super) owes: Owes,
     /// Something was refused: when it is offered again.
     pub(super) again_at: Option<Duration>,
+    /// Its files have been renamed by compaction: the id stays as it is.
+    is_folding: bool,
+    shows: Shows,
+}
+
+/// What of a worker counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Shows {
+    #[default]
+    All,
+    /// It is dead, so nothing of a live mode.
+    WithoutLive,
+    /// Its gauges have been added to the kept ones.
+    Totals,
+}
+
+impl Shows {
+    fn has(self, kind: FileKind) -> bool {
+        match self {
+            Shows::All => true,
+            Shows::WithoutLive => !kind.is_live(),
+            Shows::Totals => kind.is_cumulative(),
+        }
+    }
 }
 
 /// What the next push has to be.
@@ -73,7 +97,53 @@ impl Worker {
             standing: None,
             owes: Owes { all: true, replaces: true, handover: None },
             again_at: None,
+            is_folding: false,
+            shows: Shows::All,
         }
+    }
+
+    /// One that is known by the names of its files.
+    pub(super) fn folding(pid: Box<str>, id: String) -> Worker {
+        Worker { id: Some(id), is_folding: true, ..Worker::new(pid) }
+    }
+
+    pub(super) fn is_folding(&self) -> bool {
+        self.is_folding
+    }
+
+    /// Its files have their new names.
+    pub(super) fn become_folding(&mut self) {
+        self.is_folding = true;
+    }
+
+    pub(super) fn anchor_identity(&self) -> Option<Identity> {
+        self.anchor.map(|(_, identity)| identity)
+    }
+
+    /// The store has all of it that it will ever take.
+    pub(super) fn is_settled(&self) -> bool {
+        let is_pushed = !self.owes.all || !self.shown().any(|file| file.offers() > 0);
+        let is_one = self.owes.handover.is_none();
+        is_pushed && is_one && self.again_at.is_none() && self.faulty_files() == 0
+    }
+
+    /// From the next read on.
+    pub(super) fn show(&mut self, shows: Shows) {
+        if self.shows != shows {
+            self.shows = shows;
+            self.owes.all = true;
+            self.owes.replaces = true;
+        }
+    }
+
+    /// The files that count.
+    pub(super) fn shown(&self) -> impl Iterator<Item = &WorkerFile> {
+        self.files.iter().filter(|file| self.shows.has(file.kind))
+    }
+
+    pub(super) fn shown_mut(&mut self) -> impl Iterator<Item = &mut WorkerFile> {
+        let shows = self.shows;
+        self.files.iter_mut().filter(move |file| shows.has(file.kind))
     }
 
     /// `None`: none of its files could be opened yet.
@@ -159,13 +229,13 @@ impl Worker {
         }
     }
 
-    /// The layouts of its files, when all of them can be read.
+    /// The layouts of the files that count, when all of them can be read.
     pub(super) fn layouts(&self) -> Option<Vec<(FileKind, Arc<Layout>)>> {
-        self.files.iter().map(|file| Some((file.kind, file.layout()?))).collect()
+        self.shown().map(|file| Some((file.kind, file.layout()?))).collect()
     }
 
     fn show_newest(&self, shared: &mut Shared<'_>) {
-        for file in &self.files {
+        for file in self.shown() {
             if let FileKind::Gauge(mode) = file.kind
                 && mode.is_newest()
                 && let Some((layout, bytes)) = file.content(shared.buffer)
@@ -182,7 +252,7 @@ impl Worker {
             file.identity.map(|identity| (!file.kind.is_cumulative(), identity))
         });
         let anchor = anchor.min();
-        if anchor.is_none() || anchor == self.anchor {
+        if self.is_folding || anchor.is_none() || anchor == self.anchor {
             return;
         }
         self.anchor = anchor;
@@ -209,7 +279,7 @@ impl Worker {
 }
 
 /// When a file began; where the file system does not say, which file it is.
-fn began(identity: Identity) -> String {
+pub(super) fn began(identity: Identity) -> String {
     match identity.born {
         0 => format!("i{:x}", identity.inode),
         born => format!("{born:x}"),

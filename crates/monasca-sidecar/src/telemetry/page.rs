@@ -78,6 +78,21 @@ pub(crate) fn multiproc_page(telemetry: &Telemetry) -> Vec<FamilyExposition> {
         "Files that took no part in the last read.",
         float(counts.faulty_files.get()),
     );
+    page.gauge(
+        "multiproc_dead_workers",
+        "Workers that are dead for certain and have files.",
+        float(counts.dead.get()),
+    );
+    page.gauge(
+        "multiproc_unknown_workers",
+        "Workers of whom it cannot be told whether they live.",
+        float(counts.unknown.get()),
+    );
+    page.counter(
+        "multiproc_folded_workers",
+        "Dead workers whose files were folded and deleted.",
+        counts.folded.get(),
+    );
     page.codes("multiproc_faults", "Files left out, at each read.", &counts.faults);
     page.counter("multiproc_read_bytes", "Bytes of files read.", counts.read_bytes.get());
     page.durations("multiproc_read_duration_seconds", "Read and push.", &counts.read_time);
