@@ -258,6 +258,19 @@ fn the_mounted_configuration_is_one_that_the_daemon_accepts() {
 }
 
 #[test]
+fn the_daemon_knows_every_flag_that_it_is_started_with() {
+    let help = Command::new(env!("CARGO_BIN_EXE_monasca-sidecar")).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let known: Vec<_> = help.split([' ', '\n', ']']).collect();
+    for (manifest, template) in pods() {
+        let arguments = sidecar(&template).args.unwrap();
+        for flag in arguments.iter().filter(|argument| argument.starts_with("--")) {
+            assert!(known.contains(&flag.as_str()), "{manifest}: {flag}");
+        }
+    }
+}
+
+#[test]
 fn pushes_come_over_loopback_scrapes_to_the_pod_and_nobody_administers() {
     let (_, file) = config_file();
     let file: Value = serde_saphyr::from_str(&file).unwrap();
