@@ -89,7 +89,8 @@ fn directory(node: &Node, key: &str, problems: &mut Problems) -> Option<Multipro
     let mut found = None;
     let mut labels = Vec::new();
     let mut valid = true;
-    for entry in problems.entries(node, key) {
+    let entries = problems.entries(node, key);
+    for entry in &entries {
         let inner = format!("{key}.{}", entry.name);
         match entry.name.as_str() {
             "path" => match problems.text(&entry.value, &inner).map(path) {
@@ -110,7 +111,7 @@ fn directory(node: &Node, key: &str, problems: &mut Problems) -> Option<Multipro
             }
         }
     }
-    if found.is_none() {
+    if !entries.iter().any(|entry| entry.name == "path") {
         problems.at(node.place, key, "has no path");
     }
     found.filter(|_| valid).map(|path| MultiprocDirectory { path, labels })
@@ -152,3 +153,6 @@ fn path(text: &str) -> Result<PathBuf, String> {
         text => Ok(PathBuf::from(text)),
     }
 }
+
+#[cfg(test)]
+mod tests;
