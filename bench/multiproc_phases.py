@@ -8,7 +8,7 @@ import pathlib
 import tempfile
 import time
 
-import mmap_files
+import worker_files
 import phases
 import servers
 
@@ -25,7 +25,7 @@ class Worker:
 
     def __init__(self, folder, pid, series):
         tenth = series // 10
-        self.files = [mmap_files.File(folder / f"{name}_{pid}.db", entries) for name, entries in (
+        self.files = [worker_files.File(folder / f"{name}_{pid}.db", entries) for name, entries in (
             ("counter", counters(4 * tenth)),
             ("histogram", histograms(5 * tenth)),
             ("gauge_livesum", gauges(tenth)),
@@ -50,22 +50,22 @@ def counters(count):
     for n in range(count):
         metric = f"app_requests_{n % 20}"
         labels = {"method": "GET", "path": f"/v1/items/{n // 20}"}
-        yield mmap_files.key(metric, f"{metric}_total", labels, "Requests that were answered."), float(n)
+        yield worker_files.key(metric, f"{metric}_total", labels, "Requests that were answered."), float(n)
 
 
 def histograms(count):
     for n in range(count // PARTS):
         metric, labels = f"app_latency_seconds_{n % 10}", {"path": f"/v1/items/{n // 10}"}
         text = "How long requests take."
-        yield mmap_files.key(metric, f"{metric}_sum", labels, text), 0.5 * n
+        yield worker_files.key(metric, f"{metric}_sum", labels, text), 0.5 * n
         for bound in BOUNDS:
-            yield mmap_files.key(metric, f"{metric}_bucket", {**labels, "le": bound}, text), float(n)
+            yield worker_files.key(metric, f"{metric}_bucket", {**labels, "le": bound}, text), float(n)
 
 
 def gauges(count):
     for n in range(count):
         labels = {"queue": f"q{n}"}
-        yield mmap_files.key("app_queue_length", "app_queue_length", labels, "Jobs that wait."), float(n)
+        yield worker_files.key("app_queue_length", "app_queue_length", labels, "Jobs that wait."), float(n)
 
 
 def scrapes(bench, name, command, series, number):

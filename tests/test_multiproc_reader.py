@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sidecar import ROOT, eventually
 
 sys.path.insert(0, str(ROOT / "bench"))
-import mmap_files  # noqa: E402
+import worker_files  # noqa: E402
 
 WORKER = """
 import sys
@@ -49,20 +49,20 @@ def folder(tmp_path):
 
 def counter(folder, pid, value, queue="a"):
     """A file of one counter."""
-    key = mmap_files.key("jobs", "jobs_total", {"queue": queue}, "Jobs.")
-    return mmap_files.File(folder / f"counter_{pid}.db", [(key, value)])
+    key = worker_files.key("jobs", "jobs_total", {"queue": queue}, "Jobs.")
+    return worker_files.File(folder / f"counter_{pid}.db", [(key, value)])
 
 
 def gauge(folder, pid, value, mode="livesum"):
-    key = mmap_files.key("busy", "busy", {}, "Busy.")
-    return mmap_files.File(folder / f"gauge_{mode}_{pid}.db", [(key, value)])
+    key = worker_files.key("busy", "busy", {}, "Busy.")
+    return worker_files.File(folder / f"gauge_{mode}_{pid}.db", [(key, value)])
 
 
 def histogram(folder, pid, counts):
     bounds = ("1.0", "+Inf")
-    entries = [(mmap_files.key("took", "took_sum", {}, "Took."), 1.0)]
-    entries += [(mmap_files.key("took", "took_bucket", {"le": le}, "Took."), n) for le, n in zip(bounds, counts)]
-    return mmap_files.File(folder / f"histogram_{pid}.db", entries)
+    entries = [(worker_files.key("took", "took_sum", {}, "Took."), 1.0)]
+    entries += [(worker_files.key("took", "took_bucket", {"le": le}, "Took."), n) for le, n in zip(bounds, counts)]
+    return worker_files.File(folder / f"histogram_{pid}.db", entries)
 
 
 def samples(sidecar):
@@ -97,8 +97,8 @@ def test_files_of_the_benchmarks_are_as_the_client_writes_them(folder):
 
 
 def test_only_what_changed_is_pushed_and_all_of_it_is_shown(launch, folder):
-    keys = [mmap_files.key("jobs", "jobs_total", {"queue": f"q{n}"}, "Jobs.") for n in range(100)]
-    file = mmap_files.File(folder / "counter_1.db", [(key, 1.0) for key in keys])
+    keys = [worker_files.key("jobs", "jobs_total", {"queue": f"q{n}"}, "Jobs.") for n in range(100)]
+    file = worker_files.File(folder / "counter_1.db", [(key, 1.0) for key in keys])
     sidecar = launch("--multiproc-dir", str(folder))
     before = sidecar.own_sum("monasca_sidecar_samples_total")
     for index in (7, 8, 99):
@@ -140,7 +140,7 @@ def test_a_file_that_a_later_process_goes_on_with_is_one_worker(launch, folder):
     file.close()
     with open(folder / "counter_7.db", "r+b") as later:
         later.seek(file.places[0])
-        later.write(mmap_files.VALUE.pack(9.0, 0.0))
+        later.write(worker_files.VALUE.pack(9.0, 0.0))
     assert jobs(sidecar) == 9
     assert len(sidecar.instances()) == 1
 
