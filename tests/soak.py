@@ -69,7 +69,15 @@ class Line(threading.Thread):
 
 
 def bytes_on_disk(directory):
-    return sum(path.stat().st_size for path in Path(directory).iterdir())
+    return sum(map(length, Path(directory).iterdir()))
+
+
+def length(path):
+    """Meanwhile a finished file may have got its name, or an old one may have gone."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def soak(directory, seconds, seed, launch=Sidecar):
