@@ -1,5 +1,5 @@
-//! The files of `prometheus_client`'s multiprocess mode (`counter_7.db`, `gauge_livesum_7.db`): what a
-//! file's name says ([`FileName`]), where in it the values are ([`Layout`]), and their way into a
+//! The files of `prometheus_client`'s multiprocess mode (`counter_7.db`, `gauge_livesum_7.db`), and those of
+//! Ruby's `DirectFileStore`, which are much alike: what a file's name says ([`FileName`]), where in it the values are ([`Layout`]), and their way into a
 //! [`sidecar_model::Sink`].
 //!
 //! A file is read again and again while only its numbers change. So its keys are read once, and what
@@ -12,6 +12,7 @@ mod key;
 mod layout;
 mod newest;
 mod offer;
+mod ruby;
 mod text;
 
 pub use file_name::{FileKind, FileName, GaugeMode};

@@ -3,9 +3,11 @@
 
 use super::file_name::FileKind;
 use super::key::Outline;
-use super::layout::{Entry, Marks, Walk, Width};
+use super::layout::{Entry, Form, Marks, Walk, Width};
+use super::ruby::{self, Labels, Metric};
 use super::{FileError, MAX_KEYS};
 use hashbrown::HashTable;
+use sidecar_model::MetricType;
 use std::hash::{BuildHasher, Hasher};
 
 type Seed = foldhash::quality::RandomState;
@@ -21,16 +23,20 @@ pub(super) struct Ordered {
 pub(super) fn read(
     bytes: &[u8],
     kind: FileKind,
+    metric: Option<&Metric>,
     width: Width,
     seed: &Seed,
 ) -> Result<Ordered, FileError> {
     let mut builder = Builder {
         kind,
+        metric,
+        labels: Labels::new(),
         found: Vec::new(),
         families: Families { names: Vec::new(), table: HashTable::new(), last: 0, seed },
         sets: LabelSets { list: Vec::new(), table: HashTable::new(), last: 0, seed },
     };
-    let mut walk = Walk::new(bytes, width);
+    let form = if metric.is_some() { Form::Ruby } else { Form::Python };
+    let mut walk = Walk::new(bytes, width, form);
     let mut labels = Vec::new();
     loop {
         let at = walk.at();
@@ -45,6 +51,9 @@ pub(super) fn read(
 
 struct Builder<'a> {
     kind: FileKind,
+    metric: Option<&'a Metric>,
+    /// Of Ruby's keys.
+    labels: Labels<'a>,
     found: Vec<Found>,
     families: Families<'a>,
     sets: LabelSets<'a>,
@@ -78,12 +87,15 @@ impl<'a> Builder<'a> {
         value_at: usize,
         labels: &mut Vec<(&'a str, &'a str)>,
     ) -> Option<()> {
+        if let Some(metric) = self.metric {
+            return self.add_ruby(metric, key, value_at);
+        }
         let outline = Outline::parse(key, labels)?;
         let family = self.families.find(outline.metric);
         let (set, part, bound) = match self.kind {
             FileKind::Histogram => self.place_in_histogram(family, &outline, labels)?,
             FileKind::Summary => (self.sets.find(family, labels), Part::Value, 0.0),
-            FileKind::Counter | FileKind::Gauge(_) => {
+            FileKind::Counter | FileKind::Gauge(_) | FileKind::Ruby => {
                 (u32::try_from(self.found.len()).ok()?, Part::Value, 0.0)
             }
         };
@@ -93,6 +105,30 @@ impl<'a> Builder<'a> {
             marks: Marks::default(),
         };
         self.found.push(Found { entry, family, set, part, bound });
+        Some(())
+    }
+
+    /// All parts of a label set are there, whatever keys there are: a bucket that has none is empty.
+    fn add_ruby(&mut self, metric: &Metric, key: &'a [u8], value_at: usize) -> Option<()> {
+        ruby::parse(key, &mut self.labels)?;
+        let le = self.labels.iter().position(|(name, _)| name == "le");
+        let (part, bound) = match metric.part(&mut self.labels) {
+            ruby::Part::Bucket => {
+                let (_, text) = self.labels.remove(le?);
+                (Part::Bucket, ruby::bound(&text)?)
+            }
+            ruby::Part::Value | ruby::Part::Sum | ruby::Part::Count => (Part::Value, 0.0),
+        };
+        let set = self.sets.find(0, &mut self.labels);
+        if bound == f64::INFINITY {
+            self.sets.complete(set);
+        }
+        let entry = Entry {
+            value_at: u32::try_from(value_at).ok()?,
+            key_len: u16::try_from(key.len()).ok()?,
+            marks: Marks::PADDED,
+        };
+        self.found.push(Found { entry, family: 0, set, part, bound });
         Some(())
     }
 
@@ -124,35 +160,74 @@ impl<'a> Builder<'a> {
         if !self.found.is_sorted_by(|a, b| place(a, b).is_le()) {
             self.found.sort_by(place);
         }
-        let is_histogram = self.kind == FileKind::Histogram;
-        let mut family_ends = Vec::new();
-        let mut entries = Vec::with_capacity(self.found.len());
-        let mut before: Option<&Found> = None;
-        for found in &self.found {
-            let mut marks = Marks::default();
-            if before.is_none_or(|before| before.set != found.set) {
+        let mut ordered =
+            Order { sets: &self.sets, family: 0, entries: Vec::new(), family_ends: Vec::new() };
+        ordered.entries.reserve_exact(self.found.len());
+        for set in self.found.chunk_by(|a, b| a.set == b.set && a.family == b.family) {
+            match self.metric {
+                None => ordered.add_set(set, self.kind == FileKind::Histogram),
+                Some(metric) => ordered.add_ruby_set(set, metric),
+            }
+        }
+        ordered.end_family();
+        Ordered {
+            entries: ordered.entries.into_boxed_slice(),
+            family_ends: ordered.family_ends.into_boxed_slice(),
+        }
+    }
+}
+
+/// The entries as they are offered, set by set.
+struct Order<'a> {
+    sets: &'a LabelSets<'a>,
+    family: u32,
+    entries: Vec<Entry>,
+    family_ends: Vec<u32>,
+}
+
+impl Order<'_> {
+    /// A histogram's without its last bucket is being made: it is left out until it is there.
+    fn add_set(&mut self, set: &[Found], is_histogram: bool) {
+        let Some(first) = set.first() else { return };
+        if first.family != self.family {
+            self.end_family();
+            self.family = first.family;
+        }
+        let is_incomplete = is_histogram && !self.sets.is_complete(first.set);
+        for (at, found) in set.iter().enumerate() {
+            let mut marks = found.entry.marks;
+            if at == 0 {
                 marks = marks.with(Marks::FIRST);
             }
             if found.part == Part::Bucket {
                 marks = marks.with(Marks::BUCKET);
             }
-            let incomplete = is_histogram && !self.sets.is_complete(found.set);
-            if incomplete || found.part == Part::Count {
+            if is_incomplete || found.part == Part::Count {
                 marks = marks.with(Marks::LEFT_OUT);
             }
-            if before.is_some_and(|before| before.family != found.family) {
-                family_ends.push(u32::try_from(entries.len()).unwrap_or(u32::MAX));
-            }
-            entries.push(Entry { marks, ..found.entry });
-            before = Some(found);
+            self.entries.push(Entry { marks, ..found.entry });
         }
-        if before.is_some() {
-            family_ends.push(u32::try_from(entries.len()).unwrap_or(u32::MAX));
+    }
+
+    /// Where no observation was above the highest bound there is no bucket for it.
+    fn add_ruby_set(&mut self, set: &[Found], metric: &Metric) {
+        self.add_set(set, false);
+        if let Some(first) = set.first()
+            && metric.metric_type == MetricType::Histogram
+            && !self.sets.is_complete(first.set)
+        {
+            let marks = first.entry.marks.with(Marks::TOTAL);
+            self.entries.push(Entry { marks, ..first.entry });
         }
-        Ordered { entries: entries.into_boxed_slice(), family_ends: family_ends.into_boxed_slice() }
+    }
+
+    fn end_family(&mut self) {
+        let end = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        if end > self.family_ends.last().copied().unwrap_or(0) {
+            self.family_ends.push(end);
+        }
     }
 }
-
 /// The families by name, numbered as they appear. Most entries are of the family before.
 struct Families<'a> {
     names: Vec<&'a str>,
@@ -202,13 +277,14 @@ struct LabelSet {
 }
 
 impl LabelSets<'_> {
-    fn find(&mut self, family: u32, labels: &mut [(&str, &str)]) -> u32 {
+    fn find<S: AsRef<str> + Ord>(&mut self, family: u32, labels: &mut [(S, S)]) -> u32 {
         if !labels.is_sorted() {
             labels.sort_unstable();
         }
         let mut hasher = self.seed.build_hasher();
         hasher.write_u32(family);
         for (name, value) in &*labels {
+            let (name, value) = (name.as_ref(), value.as_ref());
             hasher.write_usize(name.len());
             hasher.write(name.as_bytes());
             hasher.write_usize(value.len());

@@ -1,4 +1,5 @@
-//! What a file's name says: `<type>_<pid>.db`, for gauges `gauge_<mode>_<pid>.db`.
+//! What a file's name says: `<type>_<pid>.db`, for gauges `gauge_<mode>_<pid>.db`; of Ruby's client
+//! `metric_<metric>___<pid>.bin`.
 
 use sidecar_model::{Aggregation, MetricType};
 
@@ -9,6 +10,8 @@ pub enum FileKind {
     Histogram,
     Summary,
     Gauge(GaugeMode),
+    /// Of Ruby's client: the file's keys tell more, see [`super::Layout::metric_type`].
+    Ruby,
 }
 
 /// How a gauge's values of several processes become one; in the `live` modes only those of live ones.
@@ -103,10 +106,11 @@ impl FileKind {
             FileKind::Histogram => MetricType::Histogram,
             FileKind::Summary => MetricType::Summary,
             FileKind::Gauge(_) => MetricType::Gauge,
+            FileKind::Ruby => MetricType::Unknown,
         }
     }
 
-    /// Whether the values only rise while one process writes them.
+    /// Whether the values only rise while one process writes them, or may do so.
     pub const fn is_cumulative(self) -> bool {
         !matches!(self, FileKind::Gauge(_))
     }
@@ -122,6 +126,7 @@ impl FileKind {
             FileKind::Histogram => b'h',
             FileKind::Summary => b's',
             FileKind::Gauge(mode) => mode as u8,
+            FileKind::Ruby => b'r',
         }
     }
 }
@@ -133,11 +138,16 @@ pub struct FileName<'a> {
     /// Whatever the client's `process_identifier` gave, with underscores and all. (The client's own
     /// collector cuts it at the first underscore, so that two workers may become one there.)
     pub pid: &'a str,
+    /// Of Ruby's client; else empty.
+    pub metric: &'a str,
 }
 
 impl<'a> FileName<'a> {
     /// `None`: not a name that a client gives to a file of values.
     pub fn parse(name: &'a str) -> Option<FileName<'a>> {
+        if let Some(name) = name.strip_suffix(".bin") {
+            return FileName::parse_ruby(name);
+        }
         let (kind, rest) = name.strip_suffix(".db")?.split_once('_')?;
         let (kind, pid) = match kind {
             "counter" => (FileKind::Counter, rest),
@@ -150,7 +160,13 @@ impl<'a> FileName<'a> {
             }
             _ => return None,
         };
-        (!pid.is_empty()).then_some(FileName { kind, pid })
+        (!pid.is_empty()).then_some(FileName { kind, pid, metric: "" })
+    }
+
+    fn parse_ruby(name: &'a str) -> Option<FileName<'a>> {
+        let (metric, pid) = name.strip_prefix("metric_")?.rsplit_once("___")?;
+        let is_one = !metric.is_empty() && !pid.is_empty();
+        is_one.then_some(FileName { kind: FileKind::Ruby, pid, metric })
     }
 }
 
@@ -165,12 +181,14 @@ mod tests {
             ("histogram_123.db", FileKind::Histogram),
             ("summary_123.db", FileKind::Summary),
         ] {
-            assert_eq!(FileName::parse(name), Some(FileName { kind, pid: "123" }), "{name}");
+            let expected = FileName { kind, pid: "123", metric: "" };
+            assert_eq!(FileName::parse(name), Some(expected), "{name}");
         }
         for mode in GaugeMode::ALL {
             let name = format!("gauge_{}_123.db", mode.as_str());
             let kind = FileKind::Gauge(mode);
-            assert_eq!(FileName::parse(&name), Some(FileName { kind, pid: "123" }), "{name}");
+            let expected = FileName { kind, pid: "123", metric: "" };
+            assert_eq!(FileName::parse(&name), Some(expected), "{name}");
             assert_eq!(mode.is_live(), mode.as_str().starts_with("live"));
         }
     }
@@ -185,6 +203,19 @@ mod tests {
             ("counter_gauge_all_1.db", "gauge_all_1"),
         ] {
             assert_eq!(FileName::parse(name).map(|name| name.pid), Some(pid), "{name}");
+        }
+    }
+
+    #[test]
+    fn of_ruby_each_metric_has_its_file() {
+        for (name, metric) in
+            [("metric_a_total___7.bin", "a_total"), ("metric_a___b___7.bin", "a___b")]
+        {
+            let expected = FileName { kind: FileKind::Ruby, pid: "7", metric };
+            assert_eq!(FileName::parse(name), Some(expected), "{name}");
+        }
+        for name in ["metric_a_7.bin", "metric____7.bin", "metric_a___.bin", "a___7.bin", ".bin"] {
+            assert_eq!(FileName::parse(name), None, "{name}");
         }
     }
 
@@ -215,7 +246,8 @@ mod tests {
 
     #[test]
     fn no_two_kinds_share_a_byte() {
-        let mut kinds = vec![FileKind::Counter, FileKind::Histogram, FileKind::Summary];
+        let mut kinds =
+            vec![FileKind::Counter, FileKind::Histogram, FileKind::Summary, FileKind::Ruby];
         kinds.extend(GaugeMode::ALL.map(FileKind::Gauge));
         let mut bytes: Vec<u8> = kinds.iter().map(|kind| kind.byte()).collect();
         bytes.sort_unstable();

@@ -5,8 +5,10 @@
 //! given the file again, and what does not agree with the layout then is passed over, never trusted.
 
 use super::build::{self, Ordered};
-use super::file_name::FileKind;
+use super::file_name::{FileKind, FileName};
+use super::ruby::Metric;
 use super::{FileError, HEAD_BYTES, MAX_KEY_BYTES};
+use sidecar_model::MetricType;
 use std::hash::{BuildHasher, Hasher};
 
 /// How much stands behind a key: the value, and since `prometheus_client` 0.18 its time.
@@ -14,6 +16,25 @@ use std::hash::{BuildHasher, Hasher};
 pub(super) enum Width {
     Value = 8,
     Stamped = 16,
+}
+
+/// Whether the blanks behind a key are counted in its length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Python,
+    Ruby,
+}
+
+impl Form {
+    /// How many blanks stand behind a key of this length: 1 to 8, so that its value is aligned, or
+    /// none that are not counted.
+    #[inline]
+    const fn padding(self, key_len: usize) -> usize {
+        match self {
+            Form::Python => padding(key_len),
+            Form::Ruby => 0,
+        }
+    }
 }
 
 /// One value of the file.
@@ -35,6 +56,11 @@ impl Marks {
     pub(super) const BUCKET: Marks = Marks(2);
     /// Not offered: its label set is not complete yet, or the value follows from others.
     pub(super) const LEFT_OUT: Marks = Marks(4);
+    /// The blanks behind the key are part of it.
+    pub(super) const PADDED: Marks = Marks(8);
+    /// No value of the file's own, but how many observations its label set's buckets have in all. Its
+    /// key and value are those of the set's first entry.
+    pub(super) const TOTAL: Marks = Marks(16);
 
     #[inline]
     pub(super) const fn has(self, mark: Marks) -> bool {
@@ -59,7 +85,8 @@ impl Entry {
     #[inline]
     fn key_at(self) -> usize {
         let len = usize::from(self.key_len);
-        (self.value_at as usize).saturating_sub(len + padding(len))
+        let padding = if self.marks.has(Marks::PADDED) { 0 } else { padding(len) };
+        (self.value_at as usize).saturating_sub(len + padding)
     }
 
     #[inline]
@@ -69,9 +96,8 @@ impl Entry {
     }
 }
 
-/// How many blanks stand behind a key: 1 to 8, so that its value is aligned.
 #[inline]
-pub(super) const fn padding(key_len: usize) -> usize {
+const fn padding(key_len: usize) -> usize {
     8 - (key_len + 4) % 8
 }
 
@@ -80,6 +106,8 @@ pub(super) const fn padding(key_len: usize) -> usize {
 pub struct Layout {
     pub(super) kind: FileKind,
     pub(super) width: Width,
+    /// Of Ruby's client.
+    pub(super) metric: Option<Metric>,
     used: usize,
     /// In the order in which they are offered.
     pub(super) entries: Box<[Entry]>,
@@ -107,20 +135,41 @@ pub struct Difference {
 }
 
 impl Layout {
-    /// `bytes`: the file's start, as far as it is used.
+    /// `bytes`: the start of a file of this name, as far as it is used.
+    pub fn of_file(bytes: &[u8], name: &FileName<'_>) -> Result<Layout, FileError> {
+        Layout::of(bytes, name.kind, name.metric)
+    }
+
+    /// Of a file of Python's.
     pub fn new(bytes: &[u8], kind: FileKind) -> Result<Layout, FileError> {
+        Layout::of(bytes, kind, "")
+    }
+
+    fn of(bytes: &[u8], kind: FileKind, metric: &str) -> Result<Layout, FileError> {
         let seed = foldhash::quality::RandomState::default();
-        let of_width = |width| build::read(bytes, kind, width, &seed).map(|read| (width, read));
+        let of_width = |width| {
+            let metric = match kind {
+                FileKind::Ruby => Some(Metric::of(metric, bytes, width)?),
+                FileKind::Counter
+                | FileKind::Histogram
+                | FileKind::Summary
+                | FileKind::Gauge(_) => None,
+            };
+            let read = build::read(bytes, kind, metric.as_ref(), width, &seed)?;
+            Ok((width, metric, read))
+        };
         // What was written with times cannot be read as if there were none, or the other way round:
         // a time would be the length of a key. A file without entries is both.
-        let read = of_width(Width::Stamped).or_else(|error| {
-            of_width(Width::Value).map_err(|old| if old.at() > error.at() { old } else { error })
+        let read = of_width(Width::Stamped).or_else(|error: FileError| {
+            of_width(Width::Value)
+                .map_err(|old: FileError| if old.at() > error.at() { old } else { error })
         });
-        let (width, Ordered { entries, family_ends }) = read?;
+        let (width, metric, Ordered { entries, family_ends }) = read?;
         let left_out = entries.iter().filter(|entry| entry.marks.has(Marks::LEFT_OUT)).count();
         let mut layout = Layout {
             kind,
             width,
+            metric,
             used: bytes.len(),
             entries,
             family_ends,
@@ -134,6 +183,13 @@ impl Layout {
 
     pub fn kind(&self) -> FileKind {
         self.kind
+    }
+
+    /// As its samples are offered. Of Ruby's client what the keys tell: buckets, sums and counts of
+    /// histograms and summaries, `_total` in the metric's name, a label `pid` of a gauge that is shown
+    /// for each process; else unknown.
+    pub fn metric_type(&self) -> MetricType {
+        self.metric.as_ref().map_or(self.kind.metric_type(), |metric| metric.metric_type)
     }
 
     /// How many bytes of the file it was made from.
@@ -168,6 +224,12 @@ impl Layout {
             && self.hash_keys(bytes) == Some(self.keys_hash)
     }
 
+    /// The same for a file of this name.
+    pub fn fits_file(&self, bytes: &[u8], name: &FileName<'_>) -> bool {
+        let metric = self.metric.as_ref().map_or("", |metric| &metric.name);
+        metric == name.metric && self.fits(bytes, name.kind)
+    }
+
     /// Whether keys of the same lengths stand where they stood: a cheap check of the same file.
     pub fn agrees(&self, bytes: &[u8]) -> bool {
         bytes.len() == self.used && self.entries.iter().all(|entry| has_length(*entry, bytes))
@@ -187,7 +249,7 @@ impl Layout {
                 fell |= f64::from_bits(now) < f64::from_bits(*last);
             }
         }
-        Difference { changed, fell: fell && self.kind.is_cumulative() }
+        Difference { changed, fell: fell && self.metric_type().is_cumulative() }
     }
 
     /// Keeps the values as what they were last time, when they have been taken in.
@@ -228,11 +290,12 @@ pub(super) struct Walk<'a> {
     bytes: &'a [u8],
     at: usize,
     width: Width,
+    form: Form,
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(bytes: &'a [u8], width: Width) -> Walk<'a> {
-        Walk { bytes, at: HEAD_BYTES, width }
+    pub(super) fn new(bytes: &'a [u8], width: Width, form: Form) -> Walk<'a> {
+        Walk { bytes, at: HEAD_BYTES, width, form }
     }
 
     pub(super) fn at(&self) -> usize {
@@ -258,8 +321,9 @@ impl<'a> Walk<'a> {
             return None;
         }
         let (key, rest) = rest.split_at_checked(len)?;
-        let value_at = self.at + 4 + len + padding(len);
-        if rest.len() < padding(len) + self.width as usize {
+        let padding = self.form.padding(len);
+        let value_at = self.at + 4 + len + padding;
+        if !value_at.is_multiple_of(8) || rest.len() < padding + self.width as usize {
             return None;
         }
         self.at = value_at + self.width as usize;

@@ -3,7 +3,7 @@
 
 use super::file_name::FileKind;
 use super::key::Outline;
-use super::layout::{Layout, Width};
+use super::layout::{Layout, Marks, Width};
 use super::offer::{Extra, Offered, Way};
 use crate::DecodeError;
 use sidecar_model::Sink;
@@ -41,7 +41,7 @@ impl Layout {
             };
             let (Some(value), Some(timestamp)) = (number(at), timestamp) else { continue };
             let key = entry.key(bytes);
-            if !key.is_empty() {
+            if !key.is_empty() && !entry.marks.has(Marks::TOTAL) {
                 visit(Stamped { key, value, timestamp });
             }
         }

@@ -4,6 +4,7 @@
 use super::file_name::FileKind;
 use super::key::Outline;
 use super::layout::{Entry, Layout, Marks, Values};
+use super::ruby::{self, Labels, Metric};
 use super::text::resolved;
 use crate::DecodeError;
 use sidecar_model::{FamilyHeader, Problem, ProblemKind, SampleParts, Sink};
@@ -41,10 +42,10 @@ impl Layout {
     /// of them in each push: so the sink knows what comes next, also when it is left out.
     ///
     /// Of a gauge whose newest value counts nothing is offered; see [`Layout::newest`].
-    pub fn offer<S: Sink>(
-        &self,
-        bytes: &[u8],
-        extra: &Extra<'_>,
+    pub fn offer<'a, S: Sink>(
+        &'a self,
+        bytes: &'a [u8],
+        extra: &'a Extra<'a>,
         offer: Offer<'_>,
         sink: &mut S,
     ) -> Result<Offered, DecodeError> {
@@ -52,6 +53,7 @@ impl Layout {
             return Ok(Offered::default());
         }
         let mut way = Way::new(self.kind, bytes, extra, sink);
+        way.metric = self.metric.as_ref();
         let last = match offer {
             Offer::All => None,
             Offer::Changed(last) => self.last(last),
@@ -74,6 +76,8 @@ impl Layout {
 /// One pass over a file.
 pub(super) struct Way<'a, 's, S> {
     kind: FileKind,
+    /// Of Ruby's client.
+    metric: Option<&'a Metric>,
     bytes: &'a [u8],
     extra: &'a Extra<'a>,
     sink: &'s mut S,
@@ -105,6 +109,7 @@ impl<'a, 's, S: Sink> Way<'a, 's, S> {
     ) -> Way<'a, 's, S> {
         Way {
             kind,
+            metric: None,
             bytes,
             extra,
             sink,
@@ -128,7 +133,9 @@ impl<'a, 's, S: Sink> Way<'a, 's, S> {
     fn changed(&mut self, family: &[Entry], last: &[u64]) -> Result<(), DecodeError> {
         match self.kind {
             FileKind::Counter | FileKind::Gauge(_) => self.changed_values(family, last),
-            FileKind::Histogram | FileKind::Summary => self.changed_sets(family, last),
+            FileKind::Histogram | FileKind::Summary | FileKind::Ruby => {
+                self.changed_sets(family, last)
+            }
         }
     }
 
@@ -176,6 +183,9 @@ impl<'a, 's, S: Sink> Way<'a, 's, S> {
         if entry.marks.has(Marks::LEFT_OUT) {
             return Ok(());
         }
+        if entry.marks.has(Marks::TOTAL) {
+            return self.give_total(entry.key(self.bytes), *below);
+        }
         let Some(bits) = entry.value_bits(self.bytes) else { return Ok(()) };
         let mut value = f64::from_bits(bits);
         if entry.marks.has(Marks::BUCKET) {
@@ -213,21 +223,24 @@ impl<'a, S: Sink> Way<'a, '_, S> {
         if self.sink.next_header_len() == raw.len() && self.sink.follow_header(raw) {
             return Ok(());
         }
-        let Some(outline) = Outline::parse(first, &mut self.labels) else {
-            self.family = Family::Refused;
-            return Ok(());
+        let (name, help, metric_type) = match self.metric {
+            Some(metric) => (Cow::Borrowed(&*metric.name), Cow::default(), metric.metric_type),
+            None => match Outline::parse(first, &mut self.labels) {
+                Some(Outline { metric, help, .. }) => {
+                    (resolved(metric), resolved(help), self.kind.metric_type())
+                }
+                None => {
+                    self.family = Family::Refused;
+                    return Ok(());
+                }
+            },
         };
         let aggregation = match self.kind {
             FileKind::Gauge(mode) => mode.aggregation(),
-            FileKind::Counter | FileKind::Histogram | FileKind::Summary => None,
+            FileKind::Counter | FileKind::Histogram | FileKind::Summary | FileKind::Ruby => None,
         };
-        let header = FamilyHeader {
-            name: resolved(outline.metric),
-            metric_type: self.kind.metric_type(),
-            help: resolved(outline.help),
-            aggregation,
-            ..FamilyHeader::default()
-        };
+        let header =
+            FamilyHeader { name, metric_type, help, aggregation, ..FamilyHeader::default() };
         if let Err(problem) = self.sink.header(Some(&self.scratch), &header) {
             self.family = Family::Refused;
             // Its samples are counted, one by one.
@@ -246,29 +259,49 @@ impl<'a, S: Sink> Way<'a, '_, S> {
             scratch.extend_from_slice(text.as_bytes());
             scratch.push(0);
         }
-        scratch.extend_from_slice(first);
+        match self.metric {
+            None => scratch.extend_from_slice(first),
+            Some(Metric { name, metric_type }) => {
+                scratch.extend_from_slice(name.as_bytes());
+                scratch.extend_from_slice(metric_type.as_str().as_bytes());
+            }
+        }
     }
 
     #[inline(never)]
     fn give_fresh(&mut self, key: &'a [u8], value: f64) -> Result<(), DecodeError> {
-        let Some(outline) = Outline::parse(key, &mut self.labels) else {
+        if !self.fill(key) {
             // The file is another one than it was.
             self.offered.refused += 1;
             return Ok(());
-        };
-        let extra = self.extra;
-        self.parts.name = Some(resolved(outline.sample));
-        self.parts.labels.clear();
-        for (name, text) in &self.labels {
-            let name = self.renamed(resolved(name));
-            self.parts.labels.push((name, resolved(text)));
         }
-        let labels = extra.labels.iter().map(|(name, text)| (name.as_str(), text.as_str()));
-        let pid = has_pid(self.kind).then_some(("pid", extra.pid));
-        for (name, text) in labels.chain(pid).chain([("_id", extra.id)]) {
-            self.parts.labels.push((Cow::Borrowed(name), Cow::Borrowed(text)));
+        let taken = self.sink.sample(Some(key), &mut self.parts, value);
+        self.note(key, taken)
+    }
+
+    /// The number of observations that a label set has in all, for which the file has no key: it goes by
+    /// one of the set's own, made another one.
+    fn give_total(&mut self, key: &'a [u8], value: f64) -> Result<(), DecodeError> {
+        if matches!(self.family, Family::Refused) {
+            self.offered.refused += 1;
+            return Ok(());
         }
-        match self.sink.sample(Some(key), &mut self.parts, value) {
+        self.scratch.clear();
+        self.scratch.push(b'#');
+        self.scratch.extend_from_slice(key.get(1..).unwrap_or_default());
+        if self.sink.next_sample_len() == key.len() && self.sink.is_next_sample(&self.scratch) {
+            self.sink.value(value);
+            return Ok(());
+        }
+        let Some(metric) = self.metric.filter(|_| self.fill(key)) else { return Ok(()) };
+        self.parts.name = Some(Cow::Owned(format!("{}_count", metric.name)));
+        self.parts.labels.retain(|(name, _)| name != "le");
+        let taken = self.sink.sample(Some(&self.scratch), &mut self.parts, value);
+        self.note(key, taken)
+    }
+
+    fn note(&mut self, key: &'a [u8], taken: Result<(), Problem>) -> Result<(), DecodeError> {
+        match taken {
             Ok(()) => {
                 self.is_on_track = true;
                 Ok(())
@@ -280,22 +313,51 @@ impl<'a, S: Sink> Way<'a, '_, S> {
         }
     }
 
-    /// A label of the application's own that would be taken for one of ours.
+    /// Parses the key. False: it is none.
+    fn fill(&mut self, key: &'a [u8]) -> bool {
+        let mut labels = std::mem::take(&mut self.parts.labels);
+        let name = match self.metric {
+            Some(metric) => ruby::parse(key, &mut labels).map(|()| ruby_name(metric, &mut labels)),
+            None => Outline::parse(key, &mut self.labels).map(|outline| {
+                let resolve = |(name, text): &(&'a str, &'a str)| (resolved(name), resolved(text));
+                labels.clear();
+                labels.extend(self.labels.iter().map(resolve));
+                resolved(outline.sample)
+            }),
+        };
+        let is_key = name.is_some();
+        self.parts.name = name;
+        self.rename(&mut labels);
+        let extra = self.extra;
+        let given = extra.labels.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+        let pid = has_pid(self.kind).then_some(("pid", extra.pid));
+        for (name, text) in given.chain(pid).chain([("_id", extra.id)]) {
+            labels.push((Cow::Borrowed(name), Cow::Borrowed(text)));
+        }
+        self.parts.labels = labels;
+        is_key
+    }
+
+    /// Labels of the application's own that would be taken for ours.
     #[inline]
-    fn renamed(&self, name: Cow<'a, str>) -> Cow<'a, str> {
+    fn rename(&self, labels: &mut Labels<'a>) {
         let is_ours = |name: &str| {
             matches!(name, "_id" | "_aggregate")
                 || (name == "pid" && has_pid(self.kind))
                 || self.extra.labels.iter().any(|(ours, _)| ours == name)
         };
-        if !is_ours(&name) {
-            return name;
+        for at in 0..labels.len() {
+            let Some((name, _)) = labels.get(at).filter(|(name, _)| is_ours(name)) else {
+                continue;
+            };
+            let mut other = format!("exported_{name}");
+            while is_ours(&other) || labels.iter().any(|(taken, _)| *taken == other) {
+                other.insert_str(0, "exported_");
+            }
+            if let Some((name, _)) = labels.get_mut(at) {
+                *name = Cow::Owned(other);
+            }
         }
-        let mut other = format!("exported_{name}");
-        while is_ours(&other) || self.labels.iter().any(|(taken, _)| *taken == other) {
-            other.insert_str(0, "exported_");
-        }
-        Cow::Owned(other)
     }
 
     /// What is only one sample's fault costs that one alone.
@@ -310,7 +372,11 @@ impl<'a, S: Sink> Way<'a, '_, S> {
     }
 
     fn explain(&mut self, key: &'a [u8], problem: Problem) -> DecodeError {
-        let metric = Outline::parse(key, &mut self.labels).map_or("", |outline| outline.metric);
+        self.labels.clear();
+        let metric = match self.metric {
+            Some(metric) => &*metric.name,
+            None => Outline::parse(key, &mut self.labels).map_or("", |outline| outline.metric),
+        };
         let label = problem.label.and_then(|index| self.labels.get(index));
         let label = label.filter(|_| problem.kind != ProblemKind::EmptyLabelName);
         let label = label.map(|(name, _)| format!(": label {:?}", shortened(name)));
@@ -324,6 +390,13 @@ impl<'a, S: Sink> Way<'a, '_, S> {
     /// The next key is the first of another family.
     pub(super) fn begin_family(&mut self) {
         self.family = Family::Closed(None);
+    }
+}
+
+fn ruby_name<'a>(metric: &'a Metric, labels: &mut Labels<'_>) -> Cow<'a, str> {
+    match metric.part(labels).suffix() {
+        "" => Cow::Borrowed(&*metric.name),
+        suffix => Cow::Owned(format!("{}{suffix}", metric.name)),
     }
 }
 

@@ -124,7 +124,7 @@ fn keys_of(kind: FileKind, metric: &str, labels: &Labels, spell: (Spelling, bool
     };
     match kind {
         FileKind::Counter => vec![key("_total", labels)],
-        FileKind::Gauge(_) => vec![key("", labels)],
+        FileKind::Gauge(_) | FileKind::Ruby => vec![key("", labels)],
         FileKind::Summary => vec![key("_count", labels), key("_sum", labels)],
         FileKind::Histogram => {
             let bucket = |bound: &&'static str| {
@@ -202,7 +202,9 @@ pub(crate) fn naive(application: &Application) -> BTreeMap<Series, u64> {
             FileKind::Gauge(mode) => {
                 mode.aggregation().map(|a| format!(" {a}")).unwrap_or_default()
             }
-            FileKind::Counter | FileKind::Histogram | FileKind::Summary => String::new(),
+            FileKind::Counter | FileKind::Histogram | FileKind::Summary | FileKind::Ruby => {
+                String::new()
+            }
         };
         let header = format!("{} {metric}{asked} {help:?}", application.kind.metric_type());
         let le = labels.remove("le");

@@ -33,7 +33,7 @@ pub(crate) fn files(version: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 fn told(name: &str, bytes: &[u8]) -> String {
-    let FileName { kind, pid } = FileName::parse(name).unwrap();
+    let FileName { kind, pid, .. } = FileName::parse(name).unwrap();
     assert_eq!(used(bytes), Ok(bytes.len()), "{name}");
     let labels = [("instance".to_owned(), "here".to_owned())];
     let extra = Extra { labels: &labels, id: "w", pid };

@@ -10,4 +10,5 @@ mod golden_files;
 mod hostile;
 mod names;
 mod properties;
+mod ruby;
 mod state;

@@ -68,7 +68,7 @@ proptest! {
             let set = match now.kind {
                 FileKind::Histogram => 6,
                 FileKind::Summary => 2,
-                FileKind::Counter | FileKind::Gauge(_) => 1,
+                FileKind::Counter | FileKind::Gauge(_) | FileKind::Ruby => 1,
             };
             prop_assert!(state.parsed <= 1 && state.followed <= set * (1 + difference.changed));
             prop_assert_eq!(state.parsed + state.followed + state.skipped, all.order.len());
