@@ -1,4 +1,4 @@
-//! Any bytes as a file of the Python client's multiprocess mode: no panic; a layout that they have is
+//! Any bytes as a file of Python's multiprocess mode or of Ruby's store: no panic; a layout that they have is
 //! that of the same bytes again; and what changed comes to the same as everything.
 //!
 //! The first byte chooses the kind, the second which value is another one in the second reading.
@@ -22,9 +22,10 @@ fuzz_target!(|input: &[u8]| {
         FileKind::Summary,
         FileKind::Gauge(GaugeMode::LiveAll),
         FileKind::Gauge(GaugeMode::MostRecent),
+        FileKind::Ruby,
     ];
     let kind = kinds[usize::from(*kind) % kinds.len()];
-    let Ok(layout) = Layout::new(bytes, kind) else { return };
+    let Ok(layout) = Layout::of_file(bytes, kind, "m") else { return };
     assert!(layout.fits(bytes, kind) && layout.agrees(bytes));
     layout.each(bytes, |_| {});
     let push = |bytes: &[u8], offer: Offer<'_>, state: State| {

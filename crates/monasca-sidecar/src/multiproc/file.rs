@@ -6,7 +6,7 @@ use super::fault::Fault;
 use super::folder::{Folder, Identity};
 use super::worker::Shared;
 use sidecar_formats::DecodeError;
-use sidecar_formats::mmap_file::{Difference, FileKind, Layout, Offered, Values};
+use sidecar_formats::mmap_file::{Difference, FileKind, FileName, Layout, Offered, Values};
 use std::ffi::{CStr, CString};
 use std::ops::Range;
 use std::sync::Arc;
@@ -110,6 +110,11 @@ impl WorkerFile {
         self.left_out.is_some()
     }
 
+    /// Whose values it has, where one file is of one metric.
+    pub(super) fn metric(&self) -> &str {
+        metric_of(&self.name)
+    }
+
     /// Its layout and bytes, as far as they can be used in this read.
     pub(super) fn content<'b>(&self, buffer: &'b [u8]) -> Option<(&Layout, &'b [u8])> {
         Some((self.layout.as_deref()?, buffer.get(self.range.clone()?)?))
@@ -179,7 +184,8 @@ impl WorkerFile {
                 Some(known) => known,
                 None => {
                     self.has_new_keys = true;
-                    shared.layouts.of(bytes, self.kind).map_err(Fault::Format)?
+                    let metric = self.metric();
+                    shared.layouts.of(bytes, self.kind, metric).map_err(Fault::Format)?
                 }
             };
             self.difference = layout.compare(bytes, &self.values);
@@ -219,4 +225,9 @@ impl WorkerFile {
             self.is_counted |= !layout.is_empty();
         }
     }
+}
+
+/// Whose values a file of this name has, where one file is of one metric.
+pub(super) fn metric_of(name: &CStr) -> &str {
+    name.to_str().ok().and_then(FileName::parse).map_or("", |name| name.metric)
 }

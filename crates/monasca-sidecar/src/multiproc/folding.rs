@@ -28,7 +28,7 @@ impl<'a> Named<'a> {
             }
             None => (name, None),
         };
-        let FileName { kind, pid } = FileName::parse(name)?;
+        let FileName { kind, pid, .. } = FileName::parse(name)?;
         Some(Named { kind, pid, began })
     }
 }

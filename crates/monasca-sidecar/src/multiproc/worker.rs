@@ -4,7 +4,7 @@
 //! same worker has it again after a restart of the daemon, and another one with the same pid has another.
 
 use super::Tools;
-use super::file::{Found, WorkerFile};
+use super::file::{Found, WorkerFile, metric_of};
 use super::folder::{Folder, Identity};
 use super::layouts::Layouts;
 use super::models::Models;
@@ -39,7 +39,7 @@ pub(super) struct Shared<'a> {
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) pid: Box<str>,
-    /// By kind.
+    /// By kind and metric.
     pub(super) files: Vec<WorkerFile>,
     id: Option<String>,
     /// The file that the id tells of; whether it has no totals, which ranks behind those that have.
@@ -176,7 +176,8 @@ impl Worker {
     }
 
     pub(super) fn sees_new(&mut self, name: &CStr, kind: FileKind, is_regular: bool, round: u32) {
-        let at = self.files.partition_point(|file| file.kind < kind);
+        let place = (kind, metric_of(name));
+        let at = self.files.partition_point(|file| (file.kind, file.metric()) < place);
         self.files.insert(at, WorkerFile::new(name, kind, is_regular, round));
     }
 

@@ -5,7 +5,7 @@
 //! given the file again, and what does not agree with the layout then is passed over, never trusted.
 
 use super::build::{self, Ordered};
-use super::file_name::{FileKind, FileName};
+use super::file_name::FileKind;
 use super::ruby::Metric;
 use super::{FileError, HEAD_BYTES, MAX_KEY_BYTES};
 use sidecar_model::MetricType;
@@ -135,17 +135,13 @@ pub struct Difference {
 }
 
 impl Layout {
-    /// `bytes`: the start of a file of this name, as far as it is used.
-    pub fn of_file(bytes: &[u8], name: &FileName<'_>) -> Result<Layout, FileError> {
-        Layout::of(bytes, name.kind, name.metric)
-    }
-
-    /// Of a file of Python's.
+    /// `bytes`: the file's start, as far as it is used.
     pub fn new(bytes: &[u8], kind: FileKind) -> Result<Layout, FileError> {
-        Layout::of(bytes, kind, "")
+        Layout::of_file(bytes, kind, "")
     }
 
-    fn of(bytes: &[u8], kind: FileKind, metric: &str) -> Result<Layout, FileError> {
+    /// `metric`: as the file's name has it, of Ruby's client.
+    pub fn of_file(bytes: &[u8], kind: FileKind, metric: &str) -> Result<Layout, FileError> {
         let seed = foldhash::quality::RandomState::default();
         let of_width = |width| {
             let metric = match kind {
@@ -224,10 +220,9 @@ impl Layout {
             && self.hash_keys(bytes) == Some(self.keys_hash)
     }
 
-    /// The same for a file of this name.
-    pub fn fits_file(&self, bytes: &[u8], name: &FileName<'_>) -> bool {
-        let metric = self.metric.as_ref().map_or("", |metric| &metric.name);
-        metric == name.metric && self.fits(bytes, name.kind)
+    /// The same for a file of this metric.
+    pub fn fits_file(&self, bytes: &[u8], kind: FileKind, metric: &str) -> bool {
+        metric == self.metric.as_ref().map_or("", |metric| &metric.name) && self.fits(bytes, kind)
     }
 
     /// Whether keys of the same lengths stand where they stood: a cheap check of the same file.

@@ -2,7 +2,7 @@
 
 use crate::state::State;
 use proptest::prelude::*;
-use sidecar_formats::mmap_file::{Extra, FileName, Layout, Offer, Values, used};
+use sidecar_formats::mmap_file::{Extra, FileKind, FileName, Layout, Offer, Values, used};
 use sidecar_model::MetricType;
 
 const EXTRA: Extra<'static> = Extra { labels: &[], id: "w", pid: "7" };
@@ -29,7 +29,7 @@ fn told(name: &str, entries: &[(&str, f64)]) -> String {
     for width in [8, 16] {
         let bytes = file(entries, width);
         assert_eq!(used(&bytes), Ok(bytes.len()));
-        let layout = Layout::of_file(&bytes, &name).unwrap();
+        let layout = Layout::of_file(&bytes, name.kind, name.metric).unwrap();
         let mut state = State::default();
         layout.offer(&bytes, &EXTRA, Offer::All, &mut state).unwrap();
         assert_eq!(state.order.len(), layout.len());
@@ -87,13 +87,12 @@ fn a_histogram_has_the_buckets_that_were_met_and_the_count_of_all() {
 #[test]
 fn files_of_other_metrics_or_forms_do_not_share_a_layout() {
     let bytes = file(&[("a=1", 1.0)], 16);
-    let name = |name| FileName::parse(name).unwrap();
-    let layout = Layout::of_file(&bytes, &name("metric_a___7.bin")).unwrap();
+    let layout = Layout::of_file(&bytes, FileKind::Ruby, "a").unwrap();
     assert_eq!(layout.metric_type(), MetricType::Unknown);
-    assert!(layout.fits_file(&bytes, &name("metric_a___8.bin")));
-    assert!(!layout.fits_file(&bytes, &name("metric_b___7.bin")));
-    assert!(!layout.fits_file(&bytes, &name("counter_7.db")));
-    assert!(Layout::of_file(&bytes, &name("counter_7.db")).is_err());
+    assert!(layout.fits_file(&bytes, FileKind::Ruby, "a"));
+    assert!(!layout.fits_file(&bytes, FileKind::Ruby, "b"));
+    assert!(!layout.fits_file(&bytes, FileKind::Counter, "a"));
+    assert!(Layout::new(&bytes, FileKind::Counter).is_err());
 }
 
 const KEYS: [&str; 9] =
@@ -113,14 +112,14 @@ proptest! {
             file(&entries, 16)
         };
         let first = bytes_of(&[0; 9]);
-        let layout = Layout::of_file(&first, &name).unwrap();
+        let layout = Layout::of_file(&first, name.kind, name.metric).unwrap();
         let mut last = Values::default();
         let mut state = State::default();
         layout.offer(&first, &EXTRA, Offer::All, &mut state).unwrap();
         layout.keep(&first, &mut last);
         for values in &rounds {
             let bytes = bytes_of(values);
-            prop_assert!(layout.fits_file(&bytes, &name) && layout.agrees(&bytes));
+            prop_assert!(layout.fits_file(&bytes, name.kind, name.metric) && layout.agrees(&bytes));
             state = state.again();
             layout.offer(&bytes, &EXTRA, Offer::Changed(&last), &mut state).unwrap();
             prop_assert!(state.parsed <= 2, "the first finds the place");
@@ -147,8 +146,8 @@ proptest! {
             bytes[at % len] = byte;
         }
         bytes.truncate(cut % (bytes.len() + 1));
-        let known = Layout::of_file(&good, &name).unwrap();
-        let own = Layout::of_file(&bytes, &name).ok();
+        let known = Layout::of_file(&good, name.kind, name.metric).unwrap();
+        let own = Layout::of_file(&bytes, name.kind, name.metric).ok();
         for layout in own.iter().chain([&known]) {
             layout.offer(&bytes, &EXTRA, Offer::All, &mut State::default()).unwrap();
         }

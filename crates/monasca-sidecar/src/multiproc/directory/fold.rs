@@ -65,7 +65,9 @@ impl Directory {
                 pid: worker.pid.clone(),
                 live: worker.files.iter().any(|file| file.kind.is_live()),
                 is_folding: worker.is_folding(),
-                can_fold: known.len() == worker.files.len() && began.is_some_and(folding::is_birth),
+                can_fold: known.len() == worker.files.len()
+                    && began.is_some_and(folding::is_birth)
+                    && worker.files.iter().all(|file| can_be_kept(file.kind)),
                 files: known,
             };
             Some((name.to_owned(), rolled))
@@ -207,6 +209,11 @@ fn leaver(key: &str, worker: &Worker, buffer: &[u8]) -> Option<Leaver> {
         }
     }
     Some(Leaver { id: worker.id()?.to_owned(), key: key.into(), names, gauges })
+}
+
+/// Ruby's files do not tell how their gauges are merged, and its client reads the renamed ones too.
+fn can_be_kept(kind: FileKind) -> bool {
+    kind != FileKind::Ruby
 }
 
 fn file_id(identity: Identity) -> FileId {
