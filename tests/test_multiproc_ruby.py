@@ -85,13 +85,11 @@ def test_a_bucket_that_is_met_later_takes_nothing_back(launch, folder):
     assert [page["seconds_bucket", ("le", le)] for le in ("0.5", "1", "2.5")] == [1, 4, 5]
 
 
-def test_a_rule_says_what_the_files_do_not(launch, folder, tmp_path):
+def test_a_rule_says_what_the_files_do_not(launch, folder):
     for pid in (7, 8):
         Store(folder, "visits", pid, 16).increment(pid)
         Store(folder, "highest", pid, 16).increment(pid)
-    config = tmp_path / "config.yaml"
-    config.write_text(
-        "rules:\n- match: {name: visits}\n  type: counter\n- match: {name: highest}\n  type: gauge\n  aggregate: max\n"
-    )
-    sidecar = launch("--config", str(config), "--multiproc-dir", str(folder))
-    assert samples(sidecar) == {("visits",): 15, ("highest",): 8}
+    rules = "rules:\n- match: {name: visits}\n  type: counter\n- match: {name: highest}\n  type: gauge\n  aggregate: max\n"
+    sidecar = launch("--multiproc-dir", str(folder), config=rules)
+    page = ["# TYPE highest gauge", "highest 8", "# TYPE visits counter", "visits 15"]
+    assert sidecar.get("/metrics").text.splitlines() == page
