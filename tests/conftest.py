@@ -17,12 +17,12 @@ def launch(tmp_path):
     that still runs must stop by itself with exit code 0, and none may have panicked."""
     started = []
 
-    def start(*args, env=None, config=None, listen=True):
+    def start(*args, env=None, config=None, **more):
         if config is not None:
             path = tmp_path / f"sidecar-{len(started)}.yaml"
             path.write_text(config)
             args = ("--config", str(path), *args)
-        started.append(Sidecar(*args, env=env, listen=listen))
+        started.append(Sidecar(*args, env=env, **more))
         if config is not None:
             started[-1].config_path = path
         return started[-1]

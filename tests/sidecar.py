@@ -70,13 +70,14 @@ def run_binary(*args, env=None, timeout=20):
 
 
 class Sidecar:
-    def __init__(self, *args, env=None, listen=True):
+    def __init__(self, *args, env=None, listen=True, under=()):
+        """`under`: a command that becomes the sidecar, such as one that limits what it may have."""
         if not BINARY.is_file():
             raise AssertionError(f"{BINARY} is missing: build it with `cargo build --release`, "
                                  "or set MONASCA_SIDECAR_BIN")
         self.log = []
         self.process = subprocess.Popen(
-            [str(BINARY), *(["--listen", "127.0.0.1:0"] if listen else []), *args], env=clean_environment(env),
+            [*under, str(BINARY), *(["--listen", "127.0.0.1:0"] if listen else []), *args], env=clean_environment(env),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         self.reader = threading.Thread(target=self._read_log, daemon=True)
         self.reader.start()

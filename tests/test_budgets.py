@@ -177,27 +177,40 @@ async def watch(sidecar, until, highest):
         await asyncio.sleep(0.02)
 
 
+class Flooded:
+    """A sidecar whose known series are updated and scraped while others flood it."""
+
+    def __init__(self, sidecar, *makes):
+        self.sidecar, self.floods = sidecar, [Flood(make) for make in makes]
+        self.counts, self.seen, self.resident = [0] * 4, [], []
+
+    def run(self, seconds):
+        asyncio.run(self._run(seconds))
+        assert all("memory_limit" in flood.codes for flood in self.floods), self.told()
+        assert all(status in (200, 202, 429) for flood in self.floods for status in flood.statuses), self.told()
+        assert self.seen == sorted(self.seen), "no total falls"
+        assert sum(self.counts) > 200, self.counts
+
+    async def _run(self, seconds):
+        port = self.sidecar.port
+        for number in range(len(self.counts)):  # known before the flood
+            await honest(port, number, time.monotonic() + 0.01, self.counts)
+        until = time.monotonic() + seconds
+        await asyncio.gather(*(flood.run(port, until) for flood in self.floods), scrapes(self.sidecar, until, self.seen),
+                             watch(self.sidecar, until, self.resident),
+                             *(honest(port, number, until, self.counts) for number in range(len(self.counts))))
+
+    def told(self):
+        return {flood.make.__name__: (flood.statuses, sorted(flood.codes)) for flood in self.floods}
+
+
 def test_a_flood_stays_below_the_memory_ceiling_and_hurts_no_known_series(launch):
     sidecar = launch("--max-memory", "96MiB", "--decay", "3s", "--resume-window", "5s")
-    counts, seen, resident = [0] * 4, [], []
-    floods = [Flood(make) for make in (labels, instances, keyed_deltas, families, long_labels)]
-
-    async def all_of_it():
-        for number in range(len(counts)):  # known before the flood
-            await honest(sidecar.port, number, time.monotonic() + 0.01, counts)
-        until = time.monotonic() + FLOOD_SECONDS
-        await asyncio.gather(*(flood.run(sidecar.port, until) for flood in floods), scrapes(sidecar, until, seen),
-                             watch(sidecar, until, resident),
-                             *(honest(sidecar.port, number, until, counts) for number in range(len(counts))))
-
-    asyncio.run(all_of_it())
-    told = {flood.make.__name__: (flood.statuses, sorted(flood.codes)) for flood in floods}
-    assert max(resident) < CEILING, (max(resident) / MEGABYTE, told)
-    assert max(resident) > CEILING // 2, ("the flood was no flood", max(resident) / MEGABYTE, told)
-    assert all("memory_limit" in flood.codes for flood in floods), told
-    assert all(status in (200, 202, 429) for flood in floods for status in flood.statuses), told
-    assert seen == sorted(seen), "no total falls"
-    assert sum(counts) > 200, counts
+    flooded = Flooded(sidecar, labels, instances, keyed_deltas, families, long_labels)
+    flooded.run(FLOOD_SECONDS)
+    resident, counts = flooded.resident, flooded.counts
+    assert max(resident) < CEILING, (max(resident) / MEGABYTE, flooded.told())
+    assert max(resident) > CEILING // 2, ("the flood was no flood", max(resident) / MEGABYTE, flooded.told())
 
     def takes_new_things():
         sidecar.post([family("honest_total", "counter", *(
