@@ -21,11 +21,11 @@ SCRAPERS = 3
 class Connection:
     """One kept-alive HTTP/1.1 connection."""
 
-    def __init__(self, port):
-        self.port = port
+    def __init__(self, port, tls=None):
+        self.port, self.tls = port, tls
 
     async def __aenter__(self):
-        self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
+        self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=self.tls)
         return self
 
     async def __aexit__(self, *_):

@@ -83,8 +83,8 @@ class Honest:
     def __init__(self):
         self.count, self.stop, self.slowest = 0, False, 0.0
 
-    async def live(self, port):
-        async with Connection(port) as connection:
+    async def live(self, port, tls=None):
+        async with Connection(port, tls) as connection:
             while not self.stop:
                 self.count += 1
                 body = json.dumps([counter("honest_total", self.count, "honest")]).encode()
@@ -95,9 +95,9 @@ class Honest:
                 await asyncio.sleep(0.005)
 
 
-async def beside_honest_pushes(port, *attacks):
+async def beside_honest_pushes(port, *attacks, tls=None):
     honest = Honest()
-    pushing = asyncio.create_task(honest.live(port))
+    pushing = asyncio.create_task(honest.live(port, tls))
     try:
         results = await asyncio.gather(*attacks)
     finally:

@@ -289,7 +289,7 @@ pub(super) const KEYS: &[Key] = &[
         "limits.max_request_time",
         "limits.max-request-time",
         Field::Duration(|c| &mut c.http.request_time, Zero::Refused),
-        "Time for a whole body to arrive, and for an answer of which nobody takes a byte.",
+        "Time for a whole body to arrive, and for an answer to be taken whole.",
     ),
     live(
         "limits.max_idle_time",

@@ -117,7 +117,8 @@ impl Seen {
             // The handler answers; if the client does not take that in, the connection goes.
             (true, true) if in_state >= limits.request_time * 2 => Verdict::Close,
             (true, true) if in_state >= limits.request_time && !glance.multiplexed => Verdict::Late,
-            (true, false) if still >= limits.request_time => Verdict::Close,
+            // Whoever takes a byte now and then holds the page as long.
+            (true, false) if in_state >= limits.request_time => Verdict::Close,
             (true, _) => Verdict::None,
             (false, _) if glance.multiplexed && still < limits.idle_time => Verdict::None,
             (false, _) if glance.multiplexed => Verdict::Close,

@@ -15,14 +15,18 @@ fn limits() -> HttpLimits {
     }
 }
 
-/// The verdict at each of these seconds while nothing happens.
-fn verdicts(progress: &Arc<Progress>, seconds: &[u64]) -> Vec<Verdict> {
-    let mut seen = Seen {
+fn seen(progress: &Arc<Progress>) -> Seen {
+    Seen {
         progress: Arc::clone(progress),
         glance: Progress::default().glance(),
         state_since: Duration::ZERO,
         moved: Duration::ZERO,
-    };
+    }
+}
+
+/// The verdict at each of these seconds while nothing happens.
+fn verdicts(progress: &Arc<Progress>, seconds: &[u64]) -> Vec<Verdict> {
+    let mut seen = seen(progress);
     let _first = seen.look(Duration::ZERO, &limits());
     seconds.iter().map(|s| seen.look(Duration::from_secs(*s), &limits())).collect()
 }
@@ -46,6 +50,39 @@ fn a_body_that_does_not_end_is_answered_then_closed() {
     progress.begin_request(true);
     progress.begin_body();
     assert_eq!(verdicts(&progress, &[29, 30, 60]), [Verdict::None, Verdict::Late, Verdict::Close]);
+}
+
+#[test]
+fn an_answer_that_is_taken_byte_by_byte_goes() {
+    for h2 in [false, true] {
+        let progress = Arc::new(Progress::default());
+        if h2 {
+            progress.multiplex();
+        }
+        progress.begin_request(false);
+        let mut seen = seen(&progress);
+        let verdicts = (1..=30).map(|second| {
+            progress.has_written();
+            seen.look(Duration::from_secs(second), &limits())
+        });
+        let verdicts: Vec<Verdict> = verdicts.collect();
+        assert_eq!(verdicts.iter().position(|verdict| *verdict == Verdict::Close), Some(29));
+    }
+}
+
+#[test]
+fn answers_one_after_the_other_go_on() {
+    let progress = Arc::new(Progress::default());
+    progress.multiplex();
+    let mut seen = seen(&progress);
+    for second in 0..300 {
+        progress.begin_request(false);
+        assert_eq!(seen.look(Duration::from_secs(second), &limits()), Verdict::None);
+        progress.has_written();
+        if second > 0 {
+            progress.end_request();
+        }
+    }
 }
 
 #[test]
