@@ -169,6 +169,11 @@ pub(crate) struct LocalJournal {
 }
 
 impl Journal for LocalJournal {
+    fn doubt(&self) {
+        let why = "a bug left the state apart from its records; a snapshot sets that right";
+        self.writer.fail("go on", &io::Error::other(why));
+    }
+
     fn append(&self, record: &[u8]) -> Result<Position, JournalFull> {
         self.writer.append(record)
     }

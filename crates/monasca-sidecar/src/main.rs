@@ -47,6 +47,7 @@ fn failed(error: StartError) -> ExitCode {
     let code = match &error {
         StartError::Bind { .. } => CANNOT_BIND,
         StartError::Config(_) | StartError::NoTls { .. } | StartError::Open { .. } => USAGE,
+        StartError::Restore(error) if error.is_bug() => BUG,
         StartError::Restore(_) => UNUSABLE_STATE,
         StartError::Start { .. } | StartError::Ended { .. } => BUG,
     };

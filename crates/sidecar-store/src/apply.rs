@@ -1,14 +1,14 @@
 //! The commit of a push that touches shared state: something new, a return, a restart, a final
 //! push, a writer without an id, deltas. Under the catalog lock, in push order: first everything
-//! is checked (`draft.rs`), then what passed is written.
+//! is checked (`draft.rs`), then what passed is written, then goes what it takes the place of
+//! (`settle.rs`). A panic before all is written takes all of it back (`undo.rs`).
 
 use crate::catalog::{Catalog, ForgottenId};
-use crate::draft::{Declared, Draft, Drafter, FamilyDraft, family_of_position, holds};
+use crate::draft::{Declared, Draft, Drafter, family_of_position};
 use crate::faults::{self, Committing, Step};
-use crate::group::GroupState;
 use crate::instance::{
-    Body, Held, Instance, Kind, Past, Stamp, State, WriterRole, duration_tenths, keep_last,
-    repeated, tenths,
+    Body, Instance, Kind, Past, Stamp, State, WriterRole, duration_tenths, keep_last, repeated,
+    tenths,
 };
 use crate::journal::{JournalFull, Position};
 use crate::maps::Set;
@@ -16,11 +16,14 @@ use crate::outcome::{Outcome, PushKey, PushMeta, Reason, Refused};
 use crate::place::Writes;
 use crate::record::{Record, put_push};
 use crate::settings::{Settings, UnknownPast};
+use crate::settle::Written;
 use crate::stager::{ACCUMULATOR, Stager};
 use crate::store::Store;
+use crate::undo::Undo;
 use crate::values::Manner;
-use sidecar_model::{Aggregation, Tick};
+use sidecar_model::Tick;
 use std::cell::OnceCell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 /// What a commit came to.
@@ -53,11 +56,16 @@ pub(crate) struct Apply<'a> {
     /// The families in the outcome.
     refused: Set<Box<str>>,
     pub(crate) declared: Declared,
-    pub(crate) removed_families: bool,
+    /// Families that give way when all is written.
+    pub(crate) leaving: Vec<u32>,
     /// The push is of another life of its process: what was counted before joins the bases.
     pub(crate) begins_anew: bool,
     /// A histogram or summary came with other bounds.
     pub(crate) retired_groups: bool,
+    /// What takes the push back, by writer; while a writer's share is written the last one is its.
+    pub(crate) undo: Vec<Undo>,
+    /// Whose share is written.
+    pub(crate) written: Vec<Written>,
 }
 
 impl<'a> Apply<'a> {
@@ -84,9 +92,11 @@ impl<'a> Apply<'a> {
             outcome: Outcome::default(),
             refused: Set::with_hasher(store.seed().clone()),
             declared: Declared::default(),
-            removed_families: false,
+            leaving: Vec::new(),
             begins_anew: false,
             retired_groups: false,
+            undo: Vec::new(),
+            written: Vec::new(),
         };
         if apply.is_late() {
             store.counters.late_pushes.add(1);
@@ -96,7 +106,22 @@ impl<'a> Apply<'a> {
         if (meta.strict || apply.settings.strict) && apply.withhold() {
             return Commit::Done(apply.outcome);
         }
-        if apply.all_writers() { Commit::Done(apply.answer()) } else { Commit::Moved }
+        if apply.all_or_nothing() { Commit::Done(apply.answer()) } else { Commit::Moved }
+    }
+
+    /// A bug is not to leave half of a push: what was written before a panic is taken back. False:
+    /// nothing is written, since the body's order decides and is not known.
+    fn all_or_nothing(&mut self) -> bool {
+        match catch_unwind(AssertUnwindSafe(|| self.all_writers())) {
+            Ok(done) => {
+                self.settle_all();
+                done
+            }
+            Err(panic) => {
+                self.take_back();
+                resume_unwind(panic)
+            }
+        }
     }
 
     /// What was answered is remembered under the push's key, with what it changed or, when that was
@@ -263,7 +288,7 @@ impl<'a> Apply<'a> {
 
     // ---- the commit
 
-    /// False: nothing is written, since the body's order decides and is not known.
+    /// Writes all values of the push; what is to go because of them is still there.
     fn all_writers(&mut self) -> bool {
         let mut stamp: Option<Stamp> = None;
         let mut written = Vec::new();
@@ -290,7 +315,7 @@ impl<'a> Apply<'a> {
                 };
                 stamp = Some(begun);
                 written.push(writer);
-                self.commit(writer, &instance, &draft, begun);
+                self.commit(writer, &instance, draft, begun);
             }
         }
         // Deltas have no instance; their push's sequence is kept with the one that sent them.
@@ -298,82 +323,95 @@ impl<'a> Apply<'a> {
             && self.meta.sequence.is_some()
         {
             let instance = self.instance_of(0);
-            self.commit(0, &instance, &Draft::default(), stamp);
+            self.commit(0, &instance, Draft::default(), stamp);
         }
         self.store.counters.duplicate_samples.add(self.outcome.duplicates);
         true
     }
 
-    fn commit(&mut self, writer: u32, instance: &Arc<Instance>, draft: &Draft, stamp: Stamp) {
+    /// One writer's share: everything that is checked is written. What the push takes the place of
+    /// stays until all is written.
+    fn commit(&mut self, writer: u32, instance: &Arc<Instance>, draft: Draft, stamp: Stamp) {
         faults::reach(Step::Drafted);
         let mut body = Committing(instance.body.lock());
+        self.undo.push(Undo::begin(instance, &mut body));
         let entered = self.enter(writer, instance, &mut body, stamp);
+        faults::reach(Step::Entered);
         self.begins_anew = self.is_new_epoch(&body)
-            || body.begins_later(draft, &self.stager)
-            || (entered == Entered::Back && body.falls_short(draft, &self.stager));
-        let past = self.past(entered, &mut body, draft);
-        let families = self.take_families(instance, &mut body, draft);
-        let mut writes = self.place((writer, instance), &mut body, draft, &families);
+            || body.begins_later(&draft, &self.stager)
+            || (entered == Entered::Back && body.falls_short(&draft, &self.stager));
+        let past = self.past(entered, &mut body, &draft);
+        let families = self.take_families(instance, &mut body, &draft);
+        faults::reach(Step::Held);
+        let mut writes = self.place((writer, instance), &mut body, &draft, &families);
         faults::reach(Step::Placed);
-        let duplicates = repeated(&writes.scalars, body.positions());
+        self.count_samples(&draft, &mut writes, body.positions());
+        if stamp.ttl > 0 && body.ttls.is_empty() {
+            body.ttls = vec![0; body.positions()];
+        }
+        let manner = Manner {
+            role: instance.role,
+            stamp,
+            new_epoch: self.is_new_epoch(&body),
+            returns: entered == Entered::Back,
+            begins_anew: self.begins_anew,
+        };
+        let by_family = families_baseline(self.catalog, &body, &self.settings, past);
+        let is_baseline = |at: u32| {
+            past == Past::Baseline || by_family.get(at as usize).copied().unwrap_or(false)
+        };
+        body.settle_windows(self.catalog, writes.first_new as usize);
+        self.undo_of(|undo, _| undo.keep_values(&body, &writes, manner));
+        let findings = body.write_all(self.catalog, &writes, manner, &is_baseline);
+        let kept = self.kept(instance, &body, &writes, &families);
+        if let Some(kept) = &kept {
+            self.let_go(instance, &mut body, kept, &families);
+        }
+        body.applied = stamp.sequence;
+        body.unheard = false;
+        self.note_push(&mut body, writer);
+        faults::reach(Step::Written);
+        self.written.push(Written {
+            writer,
+            instance: Arc::clone(instance),
+            families: draft.families,
+            ids: families,
+            writes,
+            kept,
+            stamp,
+            past,
+            findings,
+            non_finite_sums: draft.non_finite_sums,
+            begins_anew: self.begins_anew,
+            retired_groups: std::mem::take(&mut self.retired_groups),
+        });
+    }
+
+    /// Of a series that stands in the push twice the last one counts.
+    fn count_samples(&mut self, draft: &Draft, writes: &mut Writes, positions: usize) {
+        let duplicates = repeated(&writes.scalars, positions);
         self.outcome.duplicates += duplicates;
         self.outcome.samples += writes.scalars.len() as u64;
         self.outcome.samples += draft.groups.iter().map(|g| g.samples).sum::<u64>();
         self.outcome.samples += writes.ignored;
         if duplicates > 0 {
-            keep_last(&mut writes.scalars, body.positions());
+            keep_last(&mut writes.scalars, positions);
         }
-        if stamp.ttl > 0 && body.ttls.is_empty() {
-            body.ttls = vec![0; body.positions()];
+    }
+
+    /// What takes back the share that is being written.
+    pub(crate) fn undo_of(&mut self, note: impl FnOnce(&mut Undo, &Catalog)) {
+        if let Some(undo) = self.undo.last_mut() {
+            note(undo, self.catalog);
         }
-        let new_epoch = self.is_new_epoch(&body);
-        let manner = Manner {
-            role: instance.role,
-            stamp,
-            new_epoch,
-            returns: entered == Entered::Back,
-            begins_anew: self.begins_anew,
-        };
-        let catalog = &*self.catalog;
-        let by_family = families_baseline(catalog, &body, &self.settings, past);
-        let is_baseline = |at: u32| {
-            past == Past::Baseline || by_family.get(at as usize).copied().unwrap_or(false)
-        };
-        body.settle_windows(catalog, writes.first_new as usize);
-        let findings = body.write_all(catalog, &writes, manner, &is_baseline);
-        if !body.windows.is_empty() {
-            body.windows.record(&writes.scalars, stamp.written);
+    }
+
+    fn take_back(&mut self) {
+        for undo in std::mem::take(&mut self.undo).into_iter().rev() {
+            undo.take_back(self.store, self.catalog, self.now);
         }
-        if instance.role == WriterRole::Identified && past != Past::Baseline {
-            self.date_merged(&body, &writes);
-        }
-        self.stager.note_exemplars(&mut body, writer, &writes, stamp.sequence);
-        self.store.counters.resets.add(findings.resets);
-        self.store.counters.non_finite_sums.add(draft.non_finite_sums);
-        self.store.counters.shared_ids.add(u64::from(findings.proved_shared));
-        self.write_natives(&mut body, writer, draft, instance.role, past);
-        body.applied = stamp.sequence;
-        body.unheard = false;
-        self.note_push(&mut body, writer);
-        faults::reach(Step::Written);
-        if writer == 0 && instance.role != WriterRole::Accumulator {
-            self.remember(&mut body, &writes);
-        }
-        if std::mem::take(&mut self.retired_groups) {
-            // Its bytes may come again, and would lead to positions that are no longer written.
-            body.shape = Arc::default();
-            body.generation = body.generation.wrapping_add(1);
-        }
-        self.replace(instance, &mut body, &writes, &families);
-        self.clear_families(instance, &mut body, &writes, draft, &families);
-        self.purge(instance, &mut body);
-        if self.meta.is_final && instance.role == WriterRole::Identified {
-            body.ended = true;
-            drop(body);
-            self.store.depart_instance(self.catalog, instance, self.now);
-            if self.meta.sequence.is_some() {
-                self.store.fold_instance(self.catalog, instance, self.now);
-            }
+        for id in &self.leaving {
+            self.catalog.own_names(*id);
         }
     }
 
@@ -391,23 +429,6 @@ impl<'a> Apply<'a> {
         body.gauge_due = Tick::default();
         if let Some(sequence) = self.meta.sequence {
             body.sequence = Some((sequence.epoch.into(), sequence.n));
-        }
-    }
-
-    /// A merged series whose first contribution this push brought began to count when that did.
-    fn date_merged(&mut self, body: &Body, writes: &Writes) {
-        for (position, value) in &writes.scalars {
-            let target = body.targets[*position as usize];
-            if target.kind() != Kind::Created || target.index() < writes.first_new {
-                continue;
-            }
-            let dated = body.targets[target.index() as usize];
-            let series = match dated.kind() {
-                Kind::Part => body.groups[dated.index() as usize].series,
-                Kind::Cumulative => dated.index(),
-                Kind::Gauge | Kind::Created => continue,
-            };
-            self.catalog.date(series, *value);
         }
     }
 
@@ -461,6 +482,7 @@ impl<'a> Apply<'a> {
             return Entered::New(Past::Full);
         }
         let known = self.catalog.forgotten.remove(&*instance.id);
+        self.undo_of(|undo, _| undo.forgotten.clone_from(&known));
         Entered::New(match (known, self.meta.sequence) {
             (Some(known), _) => self.past_of_forgotten(&known),
             (None, Some(sequence)) if sequence.acked > 0 => Past::Baseline,
@@ -500,150 +522,6 @@ impl<'a> Apply<'a> {
             (Some(_) | None, _) => Past::Baseline,
         }
     }
-
-    /// A returning instance holds again what it ever wrote and is still there.
-    fn hold_again(&mut self, body: &mut Body) {
-        body.held.retain(|held| self.catalog.families.contains_key(&held.family));
-        for held in &mut body.held {
-            held.wish = None;
-            if let Some(family) = self.catalog.families.get_mut(&held.family) {
-                family.holders += 1;
-            }
-        }
-    }
-
-    /// Makes and holds the drafted families; their ids, `None` for the refused.
-    fn take_families(
-        &mut self,
-        instance: &Instance,
-        body: &mut Body,
-        draft: &Draft,
-    ) -> Vec<Option<u32>> {
-        let mut ids = Vec::with_capacity(draft.families.len());
-        for family in &draft.families {
-            if family.refused.is_some() {
-                ids.push(None);
-                continue;
-            }
-            let id = self.make_family(family, body);
-            let is_news = self.hold(body, id);
-            self.describe(id, family, is_news);
-            ids.push(Some(id));
-        }
-        let process_start = |f: &FamilyDraft| &*f.base == crate::place::PROCESS_START;
-        if instance.role == WriterRole::Identified && draft.families.iter().any(process_start) {
-            body.start_time = None;
-        }
-        ids
-    }
-
-    /// The drafted family, which is made unless it is there. What is in its way leaves.
-    fn make_family(&mut self, family: &FamilyDraft, body: &mut Body) -> u32 {
-        for id in &family.leaving {
-            self.catalog.remove_family(*id);
-            if holds(body, *id) {
-                body.watch.forget();
-            }
-            body.held.retain(|held| held.family != *id);
-            self.removed_families = true;
-        }
-        let FamilyDraft { metric_type, base, suffixed, .. } = family;
-        match family.existing {
-            Some(id) => {
-                self.catalog.set_suffixed(id, *suffixed);
-                id
-            }
-            None => {
-                self.catalog.add_family(*metric_type, base, *suffixed, &self.settings, self.now)
-            }
-        }
-    }
-
-    /// True: the instance did not hold it before.
-    fn hold(&mut self, body: &mut Body, id: u32) -> bool {
-        if let Err(at) = body.held.binary_search_by_key(&id, |h| h.family) {
-            body.held.insert(at, Held { family: id, wish: None });
-            if let Some(family) = self.catalog.families.get_mut(&id) {
-                family.holders += 1;
-            }
-            return true;
-        }
-        false
-    }
-
-    /// Help and unit of a header in a spelling that is new, or of a family that is.
-    fn describe(&mut self, id: u32, draft: &FamilyDraft, is_news: bool) {
-        let header = &self.stager.headers[draft.header as usize];
-        if !header.is_unremembered() && !is_news {
-            return;
-        }
-        let facts = Arc::clone(&header.facts);
-        let Some(family) = self.catalog.families.get_mut(&id) else { return };
-        let mut changed = false;
-        if !facts.help.is_empty() && *facts.help != *family.help {
-            family.help = (*facts.help).into();
-            changed = true;
-        }
-        if !facts.unit.is_empty() && *facts.unit != *family.unit {
-            family.unit = (*facts.unit).into();
-            changed = true;
-        }
-        if changed {
-            self.catalog.touch(id);
-        }
-    }
-
-    pub(crate) fn wish(&mut self, body: &mut Body, id: u32, wish: Option<Aggregation>) {
-        let Some(function) = wish else { return };
-        let Ok(at) = body.held.binary_search_by_key(&id, |h| h.family) else { return };
-        if body.held[at].wish.is_some_and(|(_, known)| known == function) {
-            return;
-        }
-        let Some(family) = self.catalog.families.get(&id) else { return };
-        let before = family.function();
-        if !family.wishes.is_empty() && before != function {
-            self.store.counters.aggregation_conflicts.add(1);
-        }
-        if body.held[at].wish.is_some() {
-            return;
-        }
-        let number = self.catalog.number_wish();
-        body.held[at].wish = Some((number, function));
-        if let Some(family) = self.catalog.families.get_mut(&id) {
-            family.wishes.insert(number, function);
-            if family.function() != before {
-                self.catalog.touch(id);
-            }
-        }
-    }
-
-    /// Positions of families that gave way, and replaced groups, go.
-    fn purge(&mut self, instance: &Instance, body: &mut Body) {
-        let replaced = body.groups.iter().any(|g| g.state == GroupState::Dead);
-        if !self.removed_families && !replaced {
-            return;
-        }
-        let gone: Vec<bool> =
-            (0..body.positions()).map(|at| counts_nowhere(self.catalog, body, at)).collect();
-        body.compact(self.catalog, instance.role, |_, at| gone[at]);
-    }
-}
-
-/// The position's family gave way, or its group was replaced.
-fn counts_nowhere(catalog: &Catalog, body: &Body, at: usize) -> bool {
-    let target = body.targets[at];
-    let series = match target.kind() {
-        Kind::Gauge | Kind::Cumulative => target.index(),
-        Kind::Part => {
-            let group = &body.groups[target.index() as usize];
-            if group.state == GroupState::Dead {
-                return true;
-            }
-            group.series
-        }
-        Kind::Created => return false,
-    };
-    catalog.family_of(series).is_none()
 }
 
 /// By position: its first value counts for nothing because a rule says so of unknown pasts.

@@ -265,6 +265,14 @@ impl Catalog {
         id
     }
 
+    /// Its names are its own again, whoever took them.
+    pub(crate) fn own_names(&mut self, id: u32) {
+        let Some(family) = self.families.get(&id) else { return };
+        for name in owned_names(family.metric_type, &family.base, family.suffixed) {
+            self.owners.insert(name.into(), id);
+        }
+    }
+
     /// The family ends: its series, departed totals and names are free. Contributions that still
     /// point at its series count nowhere.
     pub(crate) fn remove_family(&mut self, id: u32) {

@@ -24,8 +24,20 @@ pub(crate) struct Recording {
 
 /// The catalog, locked for a change that is recorded.
 pub(crate) struct Change<'s> {
+    store: &'s Store,
+    /// The latest record when it began.
+    before: u64,
     catalog: RwLockWriteGuard<'s, Catalog>,
     _alone: Option<RwLockWriteGuard<'s, ()>>,
+}
+
+impl Drop for Change<'_> {
+    fn drop(&mut self) {
+        // What was told is not what was done.
+        if std::thread::panicking() && self.store.told() != self.before {
+            self.store.doubt();
+        }
+    }
 }
 
 impl Deref for Change<'_> {
@@ -52,7 +64,18 @@ impl Store {
     pub(crate) fn change(&self) -> Change<'_> {
         let catalog = self.catalog.write();
         let alone = self.recording.journal.get().map(|_| self.recording.order.write());
-        Change { catalog, _alone: alone }
+        Change { store: self, before: self.told(), catalog, _alone: alone }
+    }
+
+    fn told(&self) -> u64 {
+        self.recording.latest.load(Ordering::Relaxed)
+    }
+
+    /// The state is no longer what the records say.
+    pub(crate) fn doubt(&self) {
+        if let Some(journal) = self.recording.journal.get() {
+            journal.doubt();
+        }
     }
 
     pub(crate) fn is_recorded(&self) -> bool {
@@ -87,6 +110,6 @@ impl Store {
     pub(crate) fn recorded(&self) -> Position {
         // Whoever has recorded a push has applied it, too, when the order is let go.
         let _alone = self.recording.order.write();
-        Position(self.recording.latest.load(Ordering::Relaxed))
+        Position(self.told())
     }
 }

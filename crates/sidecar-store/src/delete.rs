@@ -48,7 +48,7 @@ impl Store {
                 }
             });
             if writer.role != WriterRole::Identified {
-                release_unused(catalog, &mut body, now, &[]);
+                release_unused(catalog, &mut body, now, &[], |_| true);
             }
         }
         for series in series {

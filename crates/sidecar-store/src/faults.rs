@@ -1,5 +1,5 @@
-//! What a panic in the middle of a push leaves behind. A push is drafted without a change, placed
-//! without a value, then written; tests let it panic between these steps.
+//! What a panic in the middle of a push leaves behind: before all is written nothing of it (`undo.rs`),
+//! then all of it (`settle.rs`). Tests let it panic at each of these steps.
 
 use crate::instance::Body;
 use parking_lot::MutexGuard;
@@ -39,8 +39,15 @@ impl Drop for Committing<'_> {
 pub(crate) enum Step {
     Decoded,
     Drafted,
+    Entered,
+    Held,
     Placed,
+    /// One value is written.
+    Value,
     Written,
+    Settling,
+    /// A push of a known shape is in, but for what it says of its writer.
+    Told,
 }
 
 #[cfg(not(test))]

@@ -3,6 +3,7 @@
 //! `apply.rs` instead.
 
 use crate::exemplars::Dated;
+use crate::faults::{self, Step};
 use crate::group::{self, Group, GroupState};
 use crate::grouping::GroupKey;
 use crate::jobs::InJob;
@@ -209,6 +210,8 @@ pub(crate) struct Body {
     pub(crate) silences: u32,
     /// It was restored, and nothing was heard of it since: its gauges may be a dead process's.
     pub(crate) unheard: bool,
+    /// A push that goes through the catalog is half written.
+    pub(crate) under_way: bool,
 }
 
 /// Sees two processes under one id: a push that falls, then one that is back at or above what
@@ -277,6 +280,7 @@ impl Default for Body {
             times: (0.0, 0.0),
             silences: 0,
             unheard: false,
+            under_way: false,
         }
     }
 }
@@ -409,6 +413,7 @@ impl Body {
 
     #[inline]
     pub(crate) fn write(&mut self, at: usize, value: f64, stamp: Stamp) {
+        faults::reach(Step::Value);
         if self.values[at].to_bits() != value.to_bits() {
             self.values[at] = value;
             self.changed[at] = stamp.sequence;

@@ -11,6 +11,10 @@ pub trait Journal: Send + Sync + std::fmt::Debug {
     /// Called with the store's locks held, before anything of the record is applied: copies the bytes and
     /// returns, never waits for a disk. An error: nothing was taken, the store applies nothing.
     fn append(&self, record: &[u8]) -> Result<Position, JournalFull>;
+
+    /// A bug has left the state apart from what the records say. To be taken as the truth again it
+    /// must be kept whole: nothing more is appended before a snapshot.
+    fn doubt(&self);
 }
 
 /// There is no room for the record (disk full, journal broken or closed).

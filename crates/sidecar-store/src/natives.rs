@@ -4,7 +4,7 @@
 //! observations would look like all.
 
 use crate::apply::Apply;
-use crate::draft::Draft;
+use crate::draft::FamilyDraft;
 use crate::instance::{Body, Past, WriterRole};
 use crate::maps::Set;
 use crate::stored::stored;
@@ -91,7 +91,7 @@ impl Apply<'_> {
         &mut self,
         body: &mut Body,
         writer: u32,
-        draft: &Draft,
+        families: &[FamilyDraft],
         role: WriterRole,
         past: Past,
     ) {
@@ -99,7 +99,7 @@ impl Apply<'_> {
         if staged.is_empty() {
             return;
         }
-        let refused = draft.families.iter().filter(|family| family.refused.is_some());
+        let refused = families.iter().filter(|family| family.refused.is_some());
         let refused: Set<&str> = refused.map(|family| &*family.base).collect();
         for native in staged.iter().filter_map(|at| self.stager.natives.get(*at as usize)) {
             let facts = &self.stager.headers[native.header as usize].facts;

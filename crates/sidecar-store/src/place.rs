@@ -122,10 +122,9 @@ impl Apply<'_> {
         {
             return Some(known);
         }
-        let position = body.add_position(target);
         self.catalog.count(series, 1);
         self.catalog.add_ref(series, role);
-        Some(position)
+        Some(body.add_position(target))
     }
 
     fn place_group(
@@ -204,6 +203,10 @@ impl Apply<'_> {
         };
         let metric_type = self.catalog.families.get(&family)?.metric_type;
         let old = body.group_of.get(&series).copied();
+        self.undo_of(|undo, catalog| {
+            undo.note_bounds(catalog, series);
+            old.into_iter().for_each(|old| undo.note_group(body, old));
+        });
         let replaces = clearing >= Clearing::Replace;
         let accumulates = role == WriterRole::Accumulator && !replaces;
         let mut bounds = Arc::clone(&draft.bounds);

@@ -125,7 +125,7 @@ pub(crate) fn drop_series(
         let mut body = instance.body.lock();
         body.compact(catalog, instance.role, |body, at| is_gone_at(body, at, &is_gone));
         if !identified {
-            release_unused(catalog, &mut body, now, &[]);
+            release_unused(catalog, &mut body, now, &[], |_| true);
         }
     }
 }

@@ -1,28 +1,28 @@
 //! What a push replaces: of what its writer had before, the part that it leaves out.
 
 use crate::apply::Apply;
-use crate::draft::Draft;
+use crate::draft::FamilyDraft;
 use crate::instance::{Body, Instance, Kind, WriterRole};
 use crate::outcome::{PushTimes, Replaces};
 use crate::place::Writes;
 use crate::upkeep::{mark_written, release_unused};
 
 impl Apply<'_> {
-    /// Behind the write: removes what the push had to have to keep it. Of an instance only gauges,
-    /// its cumulative values being a part of the totals.
-    pub(crate) fn replace(
-        &mut self,
+    /// By position: what the push had to have to keep it stays out. Of an instance only gauges go, its
+    /// cumulative values being a part of the totals. `None`: nothing is replaced.
+    pub(crate) fn kept(
+        &self,
         instance: &Instance,
-        body: &mut Body,
+        body: &Body,
         writes: &Writes,
         families: &[Option<u32>],
-    ) {
+    ) -> Option<Vec<bool>> {
         if instance.role == WriterRole::Accumulator {
             // Deltas beside a group's samples are nobody's.
-            return;
+            return None;
         }
         let mut kept = match self.meta.replaces {
-            Replaces::Nothing => return,
+            Replaces::Nothing => return None,
             Replaces::SameFamilies | Replaces::Everything => written(body, writes),
         };
         if self.meta.replaces == Replaces::SameFamilies {
@@ -36,12 +36,34 @@ impl Apply<'_> {
                 *kept |= body.is_cumulative_at(at);
             }
         }
+        Some(kept)
+    }
+
+    /// What a group does not keep anything of it no longer holds: who comes behind it in the same
+    /// push may have the name.
+    pub(crate) fn let_go(
+        &mut self,
+        instance: &Instance,
+        body: &mut Body,
+        kept: &[bool],
+        families: &[Option<u32>],
+    ) {
+        if instance.role == WriterRole::Group {
+            let had = body.held.clone();
+            release_unused(self.catalog, body, self.now, families, |at| {
+                kept.get(at).copied().unwrap_or(true)
+            });
+            self.undo_of(|undo, _| undo.note_let_go(had));
+        }
+    }
+
+    /// Behind the write: what is not kept goes.
+    pub(crate) fn replace(&mut self, instance: &Instance, body: &mut Body, kept: &[bool]) {
         if kept.contains(&false) {
             mark_written(self.catalog, instance.role, body, self.now);
-            body.compact(self.catalog, instance.role, |_, at| !kept[at]);
-        }
-        if instance.role == WriterRole::Group {
-            release_unused(self.catalog, body, self.now, families);
+            body.compact(self.catalog, instance.role, |_, at| {
+                !kept.get(at).copied().unwrap_or(true)
+            });
         }
     }
 
@@ -51,10 +73,10 @@ impl Apply<'_> {
         instance: &Instance,
         body: &mut Body,
         writes: &Writes,
-        draft: &Draft,
+        drafts: &[FamilyDraft],
         families: &[Option<u32>],
     ) {
-        let replaced = draft.families.iter().zip(families).filter(|(family, _)| family.replaced);
+        let replaced = drafts.iter().zip(families).filter(|(family, _)| family.replaced);
         let mut replaced: Vec<u32> = replaced.filter_map(|(_, id)| *id).collect();
         if replaced.is_empty() {
             return;

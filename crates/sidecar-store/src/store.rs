@@ -11,7 +11,7 @@ use crate::facts::Facts;
 use crate::faults::{self, Step};
 use crate::grouping::{GroupKey, Grouping};
 use crate::hash::stable_hash;
-use crate::instance::{Instance, State, WriterRole, from_tenths, tenths};
+use crate::instance::{Body, Instance, State, WriterRole, from_tenths, tenths};
 use crate::journal::JournalFull;
 use crate::keys::Keys;
 use crate::maps::{Map, Seed, Set};
@@ -25,6 +25,7 @@ use crate::upkeep::Round;
 use parking_lot::{Mutex, RwLock};
 use sidecar_model::Tick;
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -131,6 +132,7 @@ impl Store {
         let _beside_others = self.beside_others();
         let mut body = instance.body.lock();
         let usual = body.state == State::Live
+            && !body.under_way
             && body.generation == primary.generation
             && body.watch.is_quiet()
             && body.peaks_are_idle()
@@ -164,7 +166,7 @@ impl Store {
         let Ok(recorded) = self.record(record) else {
             return Some(Outcome { journal_full: true, ..Outcome::default() });
         };
-        body.take_known(push, &writes.values);
+        self.take_known(&mut body, push, &writes.values);
         for (position, exemplar) in &exemplars {
             body.note_exemplar(*position, push.number, exemplar);
         }
@@ -175,6 +177,17 @@ impl Store {
         drop(body);
         self.counters.non_finite_sums.add(writes.non_finite_sums);
         Some(Outcome { samples: stager.known.len() as u64, recorded, ..Outcome::default() })
+    }
+
+    /// The record is told, so a bug in between is no way back: what is missing is done.
+    fn take_known(&self, body: &mut Body, push: KnownPush, writes: &[(u32, f64)]) {
+        let mut take = || catch_unwind(AssertUnwindSafe(|| body.take_known(push, writes)));
+        if take().is_err()
+            && let Err(panic) = take()
+        {
+            self.doubt();
+            resume_unwind(panic);
+        }
     }
 
     /// Forgets everything, ids too.

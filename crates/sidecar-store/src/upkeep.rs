@@ -211,7 +211,7 @@ impl Store {
         keep_groups_whole(body, &mut expired);
         body.compact(catalog, role, |_, at| expired[at]);
         if role != WriterRole::Identified {
-            release_unused(catalog, body, now, &[]);
+            release_unused(catalog, body, now, &[], |_| true);
         }
         true
     }
@@ -326,15 +326,16 @@ fn keep_groups_whole(body: &Body, expired: &mut [bool]) {
     }
 }
 
-/// Families of which nothing is left are no longer held, but for those `named` otherwise.
+/// Families of whose positions none `stays` are no longer held, but for those `named` otherwise.
 pub(crate) fn release_unused(
     catalog: &mut Catalog,
     body: &mut Body,
     now: Tick,
     named: &[Option<u32>],
+    stays: impl Fn(usize) -> bool,
 ) {
     let mut used: Vec<u32> = named.iter().flatten().copied().collect();
-    for at in 0..body.positions() {
+    for at in (0..body.positions()).filter(|at| stays(*at)) {
         let position = u32::try_from(at).unwrap_or(u32::MAX);
         used.extend(crate::draft::family_of_position(catalog, body, position));
     }

@@ -3,6 +3,7 @@
 use crate::bounds::same_bounds;
 use crate::catalog::Catalog;
 use crate::draft::{Draft, GroupDraft};
+use crate::faults::{self, Step};
 use crate::group::{self, GroupState};
 use crate::instance::{Body, Kind, Stamp, WATCHED_FALLS, WriterRole, keep_last};
 use crate::place::{PROCESS_START, Writes};
@@ -281,6 +282,7 @@ impl Body {
         if value == 0.0 {
             return 0;
         }
+        faults::reach(Step::Value);
         self.base_of(position).add(value);
         1
     }

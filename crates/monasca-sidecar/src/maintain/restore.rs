@@ -2,10 +2,15 @@
 
 use crate::clock::Clock;
 use crate::config::{Config, DataSettings};
-use crate::journal::{Cut, LeftOut, LocalJournal, OpenError, OsDisk, Recovery, Report, Restored};
+use crate::journal::{
+    Cut, LeftOut, LocalJournal, OpenError, OsDisk, Recovery, Replayed, Report, Restored,
+};
 use sidecar_model::Tick;
 use sidecar_store::{Corrupt, Journal, JournalFull, Position, Settings, Store};
+use std::cell::Cell;
 use std::io::{self, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Why there is no state to begin with.
@@ -17,7 +22,22 @@ pub(crate) enum RestoreError {
     Begin(#[source] io::Error),
     #[error("the data directory has no space for the journal")]
     NoSpace(#[from] JournalFull),
+    #[error(
+        "a bug: panicked while restoring the state, at record {}; the data directory is as it was",
+        at.0
+    )]
+    Bug { at: Position },
 }
+
+impl RestoreError {
+    /// Nothing is wrong with the state.
+    pub(crate) const fn is_bug(&self) -> bool {
+        matches!(self, RestoreError::Bug { .. })
+    }
+}
+
+/// Does again what a record says.
+type Replay = fn(&Store, Position, &[u8]) -> Result<(), Corrupt>;
 
 /// What the process begins with.
 #[derive(Debug)]
@@ -35,10 +55,7 @@ pub(crate) fn begin(config: &Config) -> Result<Begun, RestoreError> {
         let store = Store::new(config.store.clone(), clock.now());
         return Ok(Begun { store, clock, journal: None, restored: Restored::default() });
     };
-    let mut recovery = Recovery::open(directory, Arc::new(OsDisk))?;
-    let store = recovery.restore(read_snapshot)?;
-    let store = store.unwrap_or_else(|| Store::new(config.store.clone(), clock.now()));
-    let replayed = recovery.replay(|position, record| store.replay(position, record))?;
+    let (store, replayed) = read(directory, config, clock.now(), Store::replay)?;
     let mut restored = told(&replayed.report);
     let journal = replayed.start(settings(&config.data)).map_err(RestoreError::Begin)?;
     let journal = Arc::new(journal);
@@ -47,6 +64,28 @@ pub(crate) fn begin(config: &Config) -> Result<Begun, RestoreError> {
     restored.seconds = clock.elapsed().as_secs_f64();
     log(&restored);
     Ok(Begun { store, clock, journal: Some(journal), restored })
+}
+
+/// Reads the directory. A panic ends the start before anything is changed: the next version of the
+/// program may read what this one does not.
+fn read(
+    directory: &Path,
+    config: &Config,
+    now: Tick,
+    replay: Replay,
+) -> Result<(Store, Replayed), RestoreError> {
+    let at = Cell::new(Position::default());
+    let run = || {
+        let mut recovery = Recovery::open(directory, Arc::new(OsDisk))?;
+        let store = recovery.restore(read_snapshot)?;
+        let store = store.unwrap_or_else(|| Store::new(config.store.clone(), now));
+        let replayed = recovery.replay(|position, record| {
+            at.set(position);
+            replay(&store, position, record)
+        })?;
+        Ok((store, replayed))
+    };
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or(Err(RestoreError::Bug { at: at.get() }))
 }
 
 /// With no space for a record the state is served all the same; it is recorded, with a snapshot, when there
@@ -147,6 +186,8 @@ fn log(restored: &Restored) {
 mod tests {
     use super::*;
     use crate::config::DataSettings;
+    use std::fs::{create_dir_all, read as read_file, read_dir, remove_dir_all};
+    use std::path::PathBuf;
 
     fn limits_of(journal_bytes: usize) -> (u64, u32, u64) {
         let settings = settings(&DataSettings { journal_bytes, ..DataSettings::default() });
@@ -160,5 +201,39 @@ mod tests {
         assert_eq!(limits_of(32 << 20), (8 * MIB, 128 << 20, 512 * MIB));
         assert_eq!(limits_of(1 << 30), (8 * MIB, 512 << 20, 4096 * MIB));
         assert_eq!(limits_of(1 << 40), (8 * MIB, (1 << 30) - 4096, 4 << 40));
+    }
+
+    fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+        let paths = read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> =
+            paths.map(|path| (path.clone(), read_file(&path).unwrap())).collect();
+        files.sort();
+        files
+    }
+
+    #[test]
+    fn a_panic_at_a_record_ends_the_start_and_leaves_the_directory_as_it_was() {
+        let name = format!("restore-{}", std::process::id());
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target").join(name);
+        create_dir_all(&directory).unwrap();
+        let mut config = Config::default();
+        config.data.directory = Some(directory.clone());
+        let begun = begin(&config).unwrap();
+        begun.store.clear(Tick::default()).unwrap();
+        let journal = begun.journal.unwrap();
+        journal.close().unwrap();
+        drop((begun.store, journal));
+        let before = files(&directory);
+        let panics: Replay = |store, at, record| {
+            assert!(at < Position(2), "asked to panic");
+            Store::replay(store, at, record)
+        };
+        let ended = read(&directory, &config, Tick::default(), panics);
+        assert!(matches!(ended, Err(RestoreError::Bug { at: Position(2) })), "{ended:?}");
+        assert!(ended.is_err_and(|error| error.is_bug()));
+        assert_eq!(files(&directory), before);
+        let begun = begin(&config);
+        remove_dir_all(&directory).unwrap_or_default();
+        assert_eq!(begun.unwrap().restored.left_out, Vec::<String>::new());
     }
 }

@@ -3,6 +3,7 @@
 //! not change none.
 
 use super::KNOWN;
+use crate::faults::{self, Step};
 use crate::instance::{Body, Instance, Stamp, State, duration_tenths, from_tenths};
 use crate::outcome::PushTimes;
 use crate::store::Store;
@@ -130,7 +131,8 @@ fn stepped(old: f64, step: i64) -> f64 {
 }
 
 impl Body {
-    /// Applies a push of a known shape, whether it comes now or out of the journal.
+    /// Applies a push of a known shape, whether it comes now or out of the journal. Up to the windows
+    /// it may be done twice.
     pub(crate) fn take_known(&mut self, push: KnownPush, writes: &[(u32, f64)]) {
         let KnownPush { number, written, ttl, n, times } = push;
         if ttl.is_some() && self.ttls.is_empty() {
@@ -145,14 +147,12 @@ impl Body {
                 self.write(at, *value, stamp);
             }
         }
-        if !self.windows.is_empty() {
-            self.windows.record(writes, written);
-        }
         // Nothing fell: what was seen of two processes under the id was not twice in a row.
         self.watch.returns = 0;
         if let (Some((_, known)), Some(n)) = (&mut self.sequence, n) {
             *known = n;
         }
+        faults::reach(Step::Told);
         let now = from_tenths(written);
         self.applied = number;
         self.unheard = false;
@@ -161,6 +161,9 @@ impl Body {
         self.note_times(times);
         if let Some(ttl) = ttl {
             self.gauge_due = self.gauge_due.min(now.after(ttl));
+        }
+        if !self.windows.is_empty() {
+            self.windows.record(writes, written);
         }
     }
 }

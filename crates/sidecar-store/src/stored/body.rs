@@ -50,6 +50,8 @@ impl Stored for Body {
             // Found again from the columns.
             group_of: _,
             by_target: _,
+            // Nobody stores a state while it is changed.
+            under_way: _,
             heard,
             ttl,
             sequence,
@@ -121,6 +123,7 @@ impl Stored for Body {
             shape: Arc::default(),
             group_of: Map::default(),
             by_target: None,
+            under_way: false,
             heard: Stored::take(from)?,
             ttl: Stored::take(from)?,
             sequence: Stored::take(from)?,
