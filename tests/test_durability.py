@@ -6,6 +6,7 @@ Random crashes are in crash_rounds.py; here are those that are aimed at somethin
 import json
 import re
 import subprocess
+import time
 
 import pytest
 
@@ -226,6 +227,41 @@ def test_a_full_disk_refuses_pushes_whole_and_serves_scrapes_until_there_is_spac
     sidecar.kill()
     again = launch("--data-dir", str(data), "--journal-size", "1MiB")
     assert len(page(again).series()) == counted + 1
+
+
+def test_on_a_disk_that_stays_full_nobody_ages_and_no_gauge_blinks(small_disk, launch):
+    data = small_disk / "data"
+    sidecar = launch("--data-dir", str(data), "--journal-size", "1MiB", "--decay", "2s")
+    beat = family("beat", "gauge", 1, _id="live"), family("beats_total", "counter", 1, _id="live")
+    assert push(sidecar, *beat).status == 200
+    ballast = fill(small_disk)
+    counted, _ = push_until_refused(sidecar)
+    # What is small may still go in.
+    eventually(lambda: push(sidecar, *beat, family("filler", "gauge", 1, _id="live", text="x" * 500)).code == "journal_full", "nothing goes in")
+    until = time.monotonic() + 6
+    while time.monotonic() < until:
+        assert push(sidecar, *beat).code == "journal_full"
+        shown = page(sidecar)
+        assert shown.value("beat") == 1 and len(shown.series()) >= counted
+    ballast.unlink()
+    eventually(lambda: page(sidecar).value("beat") == 1 and push(sidecar, *beat).status == 200, "space for the journal")
+    until = time.monotonic() + 1
+    while time.monotonic() < until:
+        assert push(sidecar, *beat).status == 200
+        assert page(sidecar).value("beat") == 1
+    assert own(sidecar, "departures_total") == 0
+    # Then time goes on: who says nothing departs.
+    eventually(lambda: page(sidecar).get("beat") is None, "a silent instance departs")
+
+
+def test_the_time_of_a_failed_push_is_kept_before_it_is_answered(data, launch):
+    first = launch("--data-dir", str(data), "--sync", "always")
+    assert first.request("PUT", "/metrics/job/x", b"# TYPE g gauge\ng 1\n").status == 200
+    assert first.request("PUT", "/metrics/job/y", b"# TYPE g counter\ng 1\n").status == 409
+    failed = page(first).value("push_failure_time_seconds", instance="", job="y")
+    assert failed > 0
+    first.kill()
+    assert page(launch("--data-dir", str(data))).value("push_failure_time_seconds", instance="", job="y") == failed
 
 
 def test_the_journal_stays_short(data, launch):

@@ -219,8 +219,9 @@ fn build(config: Config, prepared: Prepared) -> Result<Built, StartError> {
     let shown = Arc::new(ArcSwap::from_pointee(config::limits(&config)));
     let push = Arc::new(ArcSwap::from_pointee(config.push.clone()));
     let memory = Arc::new(BodyMemory::default());
-    let upkeep = Upkeep::start(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&admission))
-        .map_err(start("upkeep thread"))?;
+    let upkeep =
+        Upkeep::start(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&admission), keep.clone())
+            .map_err(start("upkeep thread"))?;
     let multiproc =
         Multiproc::new(&config.multiproc, &store, &clock, &telemetry, &admission, &keep);
     let (around, tending) = begin_reading(multiproc).map_err(start("multiproc thread"))?;

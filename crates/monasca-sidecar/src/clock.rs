@@ -1,8 +1,8 @@
 //! The only reader of the clocks.
 //!
 //! Hands out [`Tick`]s: milliseconds in which the daemon ran. One maintenance period ages at most
-//! [`LONGEST_STEP_MS`], so a stopped process or a suspended machine makes nobody old. Wall time is
-//! only printed.
+//! [`LONGEST_STEP_MS`], so a stopped process or a suspended machine makes nobody old, and neither does
+//! time in which maintenance cannot be recorded. Wall time is only printed.
 
 use sidecar_model::Tick;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -97,6 +97,7 @@ impl Ingest {
         let received =
             body::receive(incoming, &head.headers, &limits, &self.memory, progress).await?;
         drop(limits);
+        let has_times = order.has_times();
         let outcome = if received.as_bytes().len() <= INLINE_BYTES {
             self.apply_timed(&received, &order)
         } else {
@@ -104,7 +105,12 @@ impl Ingest {
             tokio::task::spawn_blocking(move || ingest.apply_timed(&received, &order))
                 .await
                 .unwrap_or(Err(Problem::Internal))
-        }?;
+        };
+        if outcome.is_err() && has_times {
+            // When it failed may have been noted.
+            self.keep.everything().await?;
+        }
+        let outcome = outcome?;
         self.keep.record(outcome.recorded).await?;
         Ok(outcome)
     }

@@ -8,6 +8,7 @@ pub(crate) mod snapshots;
 
 use crate::admission::Admission;
 use crate::clock::Clock;
+use crate::journal::Keep;
 use sidecar_store::Store;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,11 +32,12 @@ impl Upkeep {
         store: Arc<Store>,
         clock: Arc<Clock>,
         admission: Arc<Admission>,
+        keep: Keep,
     ) -> io::Result<Upkeep> {
         let (stop, stopped) = sync_channel(1);
         let run = move || {
             while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
-                tick(&store, &clock, &admission);
+                tick(&store, &clock, &admission, &keep);
             }
         };
         let thread = Builder::new().name("upkeep".to_owned()).stack_size(STACK_BYTES).spawn(run)?;
@@ -50,8 +52,12 @@ impl Upkeep {
     }
 }
 
-/// One period. A panic has been logged and counted; the next period tries again.
-fn tick(store: &Store, clock: &Clock, admission: &Admission) {
+/// One period. A panic has been logged and counted; the next period tries again. While pushes are
+/// refused for want of a journal nobody ages: a process that was refused was not silent.
+fn tick(store: &Store, clock: &Clock, admission: &Admission, keep: &Keep) {
+    if keep.refuses().is_some() {
+        return;
+    }
     let now = clock.advance();
     let all = || {
         while store.upkeep(now) {

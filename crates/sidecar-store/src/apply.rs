@@ -3,9 +3,10 @@
 //! is checked (`draft.rs`), then what passed is written, then goes what it takes the place of
 //! (`settle.rs`). A panic before all is written takes all of it back (`undo.rs`).
 
-use crate::catalog::{Catalog, ForgottenId};
+use crate::catalog::Catalog;
 use crate::draft::{Declared, Draft, Drafter, family_of_position};
 use crate::faults::{self, Committing, Step};
+use crate::forgotten::ForgottenId;
 use crate::instance::{
     Body, Instance, Kind, Past, Stamp, State, WriterRole, duration_tenths, keep_last, repeated,
     tenths,

@@ -6,6 +6,7 @@ mod stored;
 use crate::bounds::{placed, same_bounds, union};
 use crate::draft::FamilyDraft;
 use crate::family::{Family, FamilyRules, owned_names, type_by_rule};
+use crate::forgotten::ForgottenId;
 use crate::instance::{WriterRole, tenths};
 use crate::jobs::{Jobs, NO_JOB};
 use crate::maps::{Map, Seed};
@@ -75,15 +76,6 @@ pub(crate) enum Folded {
         bounds: Arc<[Bound]>,
         parts: Vec<Total>,
     },
-}
-
-/// An id whose values are forgotten but which is still known.
-#[derive(Clone, Debug)]
-pub(crate) struct ForgottenId {
-    pub(crate) since: Tick,
-    pub(crate) sequence: Option<(Box<str>, u64)>,
-    /// Its last push was final: that epoch does not come back.
-    pub(crate) ended: bool,
 }
 
 #[derive(Debug)]

@@ -29,5 +29,6 @@ pub(crate) struct Counters {
     pub(crate) duplicate_samples: Count,
     pub(crate) non_finite_sums: Count,
     pub(crate) early_folds: Count,
+    pub(crate) early_forgotten: Count,
     pub(crate) relieved: Count,
 }

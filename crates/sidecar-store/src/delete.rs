@@ -1,8 +1,10 @@
-//! Deleting series by what they are called: from every writer, with all that was counted in them.
+//! Deleting series by what they are called, from every writer, with all that was counted in them; and
+//! groups by their key. All of a request goes with one record, or nothing.
 
 use crate::catalog::Catalog;
 use crate::family::Family;
-use crate::instance::{Kind, State, WriterRole};
+use crate::grouping::GroupKey;
+use crate::instance::{Instance, Kind, State, WriterRole};
 use crate::journal::JournalFull;
 use crate::maps::Set;
 use crate::record::Record;
@@ -10,6 +12,7 @@ use crate::store::Store;
 use crate::upkeep::release_unused;
 use crate::view::Selector;
 use sidecar_model::Tick;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Store {
@@ -26,6 +29,72 @@ impl Store {
         let Record::DeleteSeries { series } = record else { return Ok(0) };
         self.delete_all_of(&mut catalog, &series, now);
         Ok(series.len())
+    }
+
+    /// Goodbye of a group. A plain one is gone with all it had; one with an id departs as an
+    /// instance does, and with `erase` takes its share along. Both where settings made one the other.
+    /// False: no such group.
+    pub fn delete_group(
+        &self,
+        key: &GroupKey,
+        erase: bool,
+        now: Tick,
+    ) -> Result<bool, JournalFull> {
+        Ok(self.delete_groups(vec![key.clone()], erase, now)? > 0)
+    }
+
+    /// Goodbye of every group whose key has all labels of `key`, or of none. How many there were.
+    pub fn delete_groups_below(
+        &self,
+        key: &GroupKey,
+        erase: bool,
+        now: Tick,
+    ) -> Result<usize, JournalFull> {
+        let below: BTreeSet<GroupKey> = self
+            .all_instances()
+            .iter()
+            .filter_map(|instance| instance.body.lock().key.clone())
+            .filter(|other| key.labels().iter().all(|label| other.labels().contains(label)))
+            .collect();
+        self.delete_groups(below.into_iter().collect(), erase, now)
+    }
+
+    pub(crate) fn delete_groups(
+        &self,
+        mut keys: Vec<GroupKey>,
+        erase: bool,
+        now: Tick,
+    ) -> Result<usize, JournalFull> {
+        let mut catalog = self.change();
+        keys.retain(|key| {
+            let (plain, instance) = self.group_of(key);
+            plain.is_some() || instance.is_some()
+        });
+        if keys.is_empty() {
+            return Ok(0);
+        }
+        let record = Record::DeleteGroups { keys, erase };
+        self.tell(&record, now)?;
+        let Record::DeleteGroups { keys, .. } = record else { return Ok(0) };
+        for key in &keys {
+            let (plain, instance) = self.group_of(key);
+            if let Some(group) = plain {
+                self.remove_group(&mut catalog, &group, now);
+            }
+            match instance {
+                Some(instance) if erase => self.erase_instance(&mut catalog, &instance, now),
+                Some(instance) => self.depart_instance(&mut catalog, &instance, now),
+                None => {}
+            }
+        }
+        Ok(keys.len())
+    }
+
+    /// The plain group of this key, and the instance.
+    fn group_of(&self, key: &GroupKey) -> (Option<Arc<Instance>>, Option<Arc<Instance>>) {
+        let text = key.text();
+        let of_key = |instance: &Arc<Instance>| instance.body.lock().key.is_some();
+        (self.find_group(&text), self.find_instance(&text).filter(of_key))
     }
 
     /// `series` in order.

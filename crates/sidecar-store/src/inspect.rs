@@ -131,6 +131,7 @@ impl Store {
             duplicate_samples: counters.duplicate_samples.get(),
             non_finite_sums: counters.non_finite_sums.get(),
             early_folds: counters.early_folds.get(),
+            early_forgotten: counters.early_forgotten.get(),
             relieved: counters.relieved.get(),
         }
     }

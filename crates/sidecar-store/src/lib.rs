@@ -20,6 +20,7 @@ mod exemplars;
 mod facts;
 mod family;
 mod faults;
+mod forgotten;
 mod gather;
 mod group;
 mod group_view;

@@ -2,7 +2,8 @@
 //! and the compaction of an instance's columns that all of it needs.
 
 use crate::bounds::place;
-use crate::catalog::{Catalog, Folded, ForgottenId, in_order};
+use crate::catalog::{Catalog, Folded, in_order};
+use crate::forgotten::ForgottenId;
 use crate::group::GroupState;
 use crate::instance::{Body, Instance, Kind, State, Target, WriterRole};
 use crate::maps::{Map, Set};
@@ -94,6 +95,7 @@ impl Store {
         body.compact(catalog, WriterRole::Identified, |_, _| true);
         let known = ForgottenId { since: now, sequence: body.sequence.take(), ended: body.ended };
         catalog.forgotten.insert(instance.id.clone(), known);
+        self.limit_forgotten(catalog, &self.settings());
         catalog.departed_instances -= 1;
         body.state = State::Gone;
         drop(body);

@@ -203,10 +203,7 @@ impl Apply<'_> {
         };
         let metric_type = self.catalog.families.get(&family)?.metric_type;
         let old = body.group_of.get(&series).copied();
-        self.undo_of(|undo, catalog| {
-            undo.note_bounds(catalog, series);
-            old.into_iter().for_each(|old| undo.note_group(body, old));
-        });
+        self.undo_of(|undo, catalog| undo.note_group(catalog, body, series, old));
         let replaces = clearing >= Clearing::Replace;
         let accumulates = role == WriterRole::Accumulator && !replaces;
         let mut bounds = Arc::clone(&draft.bounds);

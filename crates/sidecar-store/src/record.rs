@@ -38,8 +38,8 @@ pub(crate) enum Record {
     Erase {
         id: Box<str>,
     },
-    DeleteGroup {
-        key: GroupKey,
+    DeleteGroups {
+        keys: Vec<GroupKey>,
         erase: bool,
     },
     /// Series by number: what a selector matches is a function that cannot be written.
@@ -80,7 +80,7 @@ impl Record {
             Record::Upkeep => 3,
             Record::Depart { .. } => 4,
             Record::Erase { .. } => 5,
-            Record::DeleteGroup { .. } => 6,
+            Record::DeleteGroups { .. } => 6,
             Record::DeleteSeries { .. } => 7,
             Record::Clear => 8,
             Record::Reload { .. } => 9,
@@ -94,8 +94,8 @@ impl Record {
         match self {
             Record::Upkeep | Record::Clear | Record::Relieve => {}
             Record::Depart { id } | Record::Erase { id } | Record::Retire { id } => id.put(out),
-            Record::DeleteGroup { key, erase } => {
-                key.put(out);
+            Record::DeleteGroups { keys, erase } => {
+                keys.put(out);
                 erase.put(out);
             }
             Record::Begin { id, like, share, number } => {
@@ -119,7 +119,7 @@ impl Record {
             3 => Record::Upkeep,
             4 => Record::Depart { id: Stored::take(from)? },
             5 => Record::Erase { id: Stored::take(from)? },
-            6 => Record::DeleteGroup { key: Stored::take(from)?, erase: Stored::take(from)? },
+            6 => Record::DeleteGroups { keys: Stored::take(from)?, erase: Stored::take(from)? },
             7 => Record::DeleteSeries { series: Stored::take(from)? },
             8 => Record::Clear,
             9 => Record::Reload { settings: Stored::take(from)? },
@@ -218,7 +218,7 @@ impl Store {
                 }
                 Ok(())
             }
-            Record::DeleteGroup { key, erase } => self.delete_group(&key, erase, now).map(drop),
+            Record::DeleteGroups { keys, erase } => self.delete_groups(keys, erase, now).map(drop),
             Record::DeleteSeries { series } => {
                 let mut catalog = self.change();
                 if series.iter().any(|id| catalog.series.len() <= *id as usize) {

@@ -1,10 +1,13 @@
-//! What goes when memory is short: whole merged series that nobody live has, the longest unwritten
-//! first. What a live instance counts in stays as it is, its departed total included.
+//! What goes when memory is short: whole merged series that nobody writes any more, the longest
+//! unwritten first. A total is never lowered: while a series is exposed its departed total stays, and
+//! it goes whole, not before everybody who had it is gone for `resume_window`.
 
 use crate::catalog::{Catalog, NO_FAMILY, in_order};
+use crate::collect::is_exposed;
 use crate::family::Family;
-use crate::instance::{Body, Instance, Kind, State, WriterRole};
+use crate::instance::{Body, Instance, Kind, State, WriterRole, from_tenths};
 use crate::record::Record;
+use crate::settings::Settings;
 use crate::store::Store;
 use crate::upkeep::release_unused;
 use sidecar_model::Tick;
@@ -22,7 +25,7 @@ const FAMILY_BYTES: u64 = 300;
 const CONTRIBUTION_BYTES: u64 = 100;
 
 impl Store {
-    /// Memory is short: lets some of what nobody live has go. How many merged series went; zero:
+    /// Memory is short: lets some of what nobody writes any more go. How many merged series went; zero:
     /// there is nothing more to let go.
     pub fn relieve(&self, now: Tick) -> usize {
         let mut catalog = self.change();
@@ -30,7 +33,8 @@ impl Store {
             return 0;
         }
         let instances = self.all_instances();
-        let held = self.held_by_the_living(&catalog, &instances);
+        let settings = self.settings();
+        let held = self.held(&catalog, &instances);
         // When it was written last, and its first series: numbers of merged ones are a process's own.
         let mut latest: Vec<Option<(u32, usize)>> = vec![None; catalog.merged.len()];
         for (series, merged) in catalog.merged_of.iter().enumerate() {
@@ -40,10 +44,17 @@ impl Store {
                 latest[at] = Some((written.max(entry.written), first));
             }
         }
+        let may_go = |at: usize, written: u32| {
+            let family = catalog.merged.get(at).and_then(|m| catalog.families.get(&m.family));
+            let window = settings.resume_window;
+            now.since(from_tenths(written)) >= window
+                || family.is_some_and(|family| !is_exposed(family, &settings, now))
+        };
         let mut unheld: Vec<(u32, usize, usize)> = latest
             .iter()
             .enumerate()
             .filter_map(|(at, known)| known.map(|(written, first)| (written, first, at)))
+            .filter(|(written, _, at)| may_go(*at, *written))
             .collect();
         unheld.sort_unstable();
         unheld.truncate((unheld.len() / SHARE).max(LEAST));
@@ -57,17 +68,18 @@ impl Store {
             .map(|merged| goes.get(*merged as usize).copied().unwrap_or(false))
             .collect();
         drop_series(&instances, &mut catalog, &gone, now);
-        catalog.drop_empty_families();
+        catalog.drop_empty_families(&settings, now);
         self.counters.relieved.add(unheld.len() as u64);
         unheld.len()
     }
 
-    /// By merged series: a live writer has it, or deltas have added up to it.
-    fn held_by_the_living(&self, catalog: &Catalog, instances: &[Arc<Instance>]) -> Vec<bool> {
+    /// By merged series: a live writer has it, one that is remembered and may come back to it, or deltas
+    /// have added up to it.
+    fn held(&self, catalog: &Catalog, instances: &[Arc<Instance>]) -> Vec<bool> {
         let mut held = vec![false; catalog.merged.len()];
         for instance in instances.iter().chain([&self.accumulator]) {
             let body = instance.body.lock();
-            if body.state != State::Live {
+            if matches!(body.state, State::New | State::Gone) {
                 continue;
             }
             for target in &body.targets {
@@ -93,9 +105,11 @@ impl Store {
 }
 
 impl Catalog {
-    /// Families that nobody holds and that have no series any more.
-    fn drop_empty_families(&mut self) {
-        let empty = |(_, family): &(&u32, &Family)| family.holders == 0 && family.series.is_empty();
+    /// Families that are no longer exposed and have no series any more.
+    fn drop_empty_families(&mut self, settings: &Settings, now: Tick) {
+        let empty = |(_, family): &(&u32, &Family)| {
+            !is_exposed(family, settings, now) && family.series.is_empty()
+        };
         let mut empty: Vec<u32> = self.families.iter().filter(empty).map(|(id, _)| *id).collect();
         empty.sort_unstable();
         for family in empty {

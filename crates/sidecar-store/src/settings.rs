@@ -88,6 +88,8 @@ pub struct Limits {
     /// Contributions of all instances together.
     pub series: usize,
     pub idempotency_keys: usize,
+    /// Of instances whose values are forgotten.
+    pub forgotten_ids: usize,
 }
 
 impl Default for Limits {
@@ -104,6 +106,7 @@ impl Default for Limits {
             departed_instances: 100_000,
             series: 5_000_000,
             idempotency_keys: 100_000,
+            forgotten_ids: 500_000,
         }
     }
 }

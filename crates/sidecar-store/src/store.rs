@@ -24,7 +24,6 @@ use crate::stored::Writer;
 use crate::upkeep::Round;
 use parking_lot::{Mutex, RwLock};
 use sidecar_model::Tick;
-use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -222,55 +221,6 @@ impl Store {
     /// Whether the key names no instance.
     pub fn is_plain_group(&self, key: &GroupKey) -> bool {
         Grouping::new(key, &self.settings()).is_plain
-    }
-
-    /// Goodbye of a group. A plain one is gone with all it had; one with an id departs as an
-    /// instance does, and with `erase` takes its share along. Both where settings made one the other.
-    /// False: no such group.
-    pub fn delete_group(
-        &self,
-        key: &GroupKey,
-        erase: bool,
-        now: Tick,
-    ) -> Result<bool, JournalFull> {
-        let mut catalog = self.change();
-        let text = key.text();
-        let plain = self.find_group(&text);
-        let of_key = |instance: &Arc<Instance>| instance.body.lock().key.is_some();
-        let instance = self.find_instance(&text).filter(of_key);
-        if plain.is_none() && instance.is_none() {
-            return Ok(false);
-        }
-        self.tell(&Record::DeleteGroup { key: key.clone(), erase }, now)?;
-        if let Some(group) = &plain {
-            self.remove_group(&mut catalog, group, now);
-        }
-        match instance {
-            Some(instance) if erase => self.erase_instance(&mut catalog, &instance, now),
-            Some(instance) => self.depart_instance(&mut catalog, &instance, now),
-            None => {}
-        }
-        Ok(true)
-    }
-
-    /// Goodbye of every group whose key has all labels of `key`. How many there were.
-    pub fn delete_groups_below(
-        &self,
-        key: &GroupKey,
-        erase: bool,
-        now: Tick,
-    ) -> Result<usize, JournalFull> {
-        let below: BTreeSet<GroupKey> = self
-            .all_instances()
-            .iter()
-            .filter_map(|instance| instance.body.lock().key.clone())
-            .filter(|other| key.labels().iter().all(|label| other.labels().contains(label)))
-            .collect();
-        let mut deleted = 0;
-        for key in &below {
-            deleted += usize::from(self.delete_group(key, erase, now)?);
-        }
-        Ok(deleted)
     }
 
     /// Goodbye of an instance, and the series it counted in restart at zero. False: nobody of

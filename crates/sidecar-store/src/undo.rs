@@ -5,7 +5,8 @@
 //! Kept while one push is written, with the catalog locked; never stored.
 
 use crate::bounds::same_bounds;
-use crate::catalog::{Catalog, ForgottenId};
+use crate::catalog::Catalog;
+use crate::forgotten::ForgottenId;
 use crate::group::GroupState;
 use crate::grouping::GroupKey;
 use crate::instance::{Body, Held, Instance, Kind, Past, SharedIdWatch, State, WriterRole};
@@ -117,8 +118,23 @@ impl Undo {
         }
     }
 
+    /// A group is about to join the series, and `old` to give way to it.
+    pub(crate) fn note_group(
+        &mut self,
+        catalog: &Catalog,
+        body: &Body,
+        series: u32,
+        old: Option<u32>,
+    ) {
+        self.note_bounds(catalog, series);
+        let Some(index) = old else { return };
+        let Some(group) = body.groups.get(index as usize) else { return };
+        self.groups.push((index, group.state));
+        group.range().for_each(|at| self.keep(body, at));
+    }
+
     /// The bounds of the series and of what it is merged into are about to change.
-    pub(crate) fn note_bounds(&mut self, catalog: &Catalog, series: u32) {
+    fn note_bounds(&mut self, catalog: &Catalog, series: u32) {
         let merged = catalog.merged_id(series);
         let entry = merged.and_then(|merged| catalog.merged.get(merged as usize));
         self.bounds.push(WereBounds {
@@ -128,13 +144,6 @@ impl Undo {
             shown: entry.and_then(|entry| entry.bounds.clone()),
             mixed: entry.is_some_and(|entry| entry.mixed_bounds),
         });
-    }
-
-    /// A group is about to give way to another one.
-    pub(crate) fn note_group(&mut self, body: &Body, index: u32) {
-        let Some(group) = body.groups.get(index as usize) else { return };
-        self.groups.push((index, group.state));
-        group.range().for_each(|at| self.keep(body, at));
     }
 
     /// Everything that the write may change.

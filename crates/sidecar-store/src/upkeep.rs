@@ -218,6 +218,7 @@ impl Store {
 
     fn sweep(&self, catalog: &mut Catalog, settings: &Settings, now: Tick) {
         catalog.forgotten.retain(|_, known| now.since(known.since) < settings.retain);
+        self.limit_forgotten(catalog, settings);
         let is_forgotten =
             |f: &Family| f.holders == 0 && now.since(f.unheld_since) >= settings.retain;
         let mut forgotten = in_order(catalog.families.keys());

@@ -174,6 +174,8 @@ pub struct Stats {
     pub non_finite_sums: u64,
     /// Departed instances that were folded early because too many were remembered.
     pub early_folds: u64,
-    /// Merged series that nobody live had and that went because memory was short.
+    /// Ids that were forgotten early because too many were remembered.
+    pub early_forgotten: u64,
+    /// Merged series that nobody wrote any more and that went because memory was short.
     pub relieved: u64,
 }

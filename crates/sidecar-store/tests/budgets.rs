@@ -3,13 +3,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test: it panics where it fails")]
 
-use sidecar_formats::prom_text::TextEncoder;
-use sidecar_formats::{Timestamps, ingest_json, prom_text};
-use sidecar_model::Tick;
+#[path = "support/page.rs"]
+mod page;
+
+use page::Page;
+use sidecar_formats::ingest_json;
 use sidecar_store::{
-    Glob, Grant, GroupKey, JobSettings, KeyState, Outcome, PushKey, PushMeta, Replaces, Room,
-    Settings, Stager, Store,
+    Glob, Grant, GroupKey, JobSettings, KeyState, Limits, Outcome, PushKey, PushMeta, Replaces,
+    Room, Settings, Stager,
 };
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
 /// Memory as somebody outside sees it.
 #[derive(Debug)]
@@ -24,9 +28,20 @@ impl Room for Memory {
 const PLENTY: Memory = Memory(Grant::Everything);
 const SHORT: Memory = Memory(Grant::Nothing);
 
-struct Daemon {
-    store: Store,
-    now: u64,
+struct Daemon(Page);
+
+impl Deref for Daemon {
+    type Target = Page;
+
+    fn deref(&self) -> &Page {
+        &self.0
+    }
+}
+
+impl DerefMut for Daemon {
+    fn deref_mut(&mut self) -> &mut Page {
+        &mut self.0
+    }
 }
 
 fn budget(job: &str, max_series: Option<usize>, max_instances: Option<usize>) -> JobSettings {
@@ -35,12 +50,13 @@ fn budget(job: &str, max_series: Option<usize>, max_instances: Option<usize>) ->
 
 impl Daemon {
     fn new(jobs: Vec<JobSettings>) -> Daemon {
-        let settings = Settings { jobs, ..Settings::default() };
-        Daemon { store: Store::new(settings, Tick::default()), now: 1_000_000 }
+        Daemon(Page::new(Settings { jobs, ..Settings::default() }))
     }
 
-    fn tick(&self) -> Tick {
-        Tick::from_millis(self.now)
+    /// Who departed may come back for a minute and a half.
+    fn short() -> Daemon {
+        let resume_window = Duration::from_secs(90);
+        Daemon(Page::new(Settings { resume_window, ..Settings::default() }))
     }
 
     /// The group `job/<job>/_id/<id>`, or without an id the plain group.
@@ -52,9 +68,7 @@ impl Daemon {
         let key = GroupKey::new(labels);
         let replaces = Replaces::SameFamilies;
         let meta = PushMeta { group: Some(&key), replaces, ..PushMeta::default() };
-        let decode =
-            |stager: &mut Stager<'_>| prom_text::decode(text.as_bytes(), Timestamps::Drop, stager);
-        self.store.push(&meta, self.tick(), decode).unwrap()
+        self.send(&meta, text).unwrap()
     }
 
     fn json(&self, body: &str, room: &dyn Room) -> Result<Outcome, &'static str> {
@@ -62,21 +76,6 @@ impl Daemon {
         self.store
             .push(&meta, self.tick(), |stager| ingest_json::decode(body.as_bytes(), stager))
             .map_err(|error| error.code)
-    }
-
-    fn wait(&mut self, seconds: u64) {
-        for _ in 0..seconds {
-            self.now += 1_000;
-            while self.store.upkeep(self.tick()) {}
-        }
-    }
-
-    fn page(&self) -> String {
-        let mut page = Vec::new();
-        TextEncoder::new().encode(&self.store.collect(self.tick()), &mut page);
-        let page = String::from_utf8(page).unwrap();
-        let samples: Vec<&str> = page.lines().filter(|line| !line.starts_with('#')).collect();
-        samples.join("\n")
     }
 }
 
@@ -104,8 +103,8 @@ fn a_job_over_its_series_is_updated_and_others_grow() {
     assert_eq!(codes(&daemon.put("web", "x", two)), [""; 0]);
     let more = "# TYPE a counter\na_total{n=\"1\"} 5\na_total{n=\"3\"} 1\na_total{n=\"4\"} 1\n";
     assert_eq!(codes(&daemon.put("web", "x", more)), ["job_series_limit"]);
-    assert!(daemon.page().contains("a_total{job=\"web\",n=\"1\"} 5"), "{}", daemon.page());
-    assert!(!daemon.page().contains("n=\"4\""), "{}", daemon.page());
+    assert!(daemon.text().contains("a_total{job=\"web\",n=\"1\"} 5"), "{}", daemon.text());
+    assert!(!daemon.text().contains("n=\"4\""), "{}", daemon.text());
     assert_eq!(codes(&daemon.put("other", "x", more)), [""; 0]);
     let web = daemon.store.jobs().into_iter().find(|job| job.name == "web").unwrap();
     assert_eq!((web.series, web.instances, web.max_series), (3, 1, Some(3)));
@@ -171,11 +170,11 @@ fn without_memory_known_series_go_on_and_nothing_new_comes() {
     // A new family, with samples and without.
     let outcome = daemon.json(&counter("b", "x", &[(1, 5)]), &SHORT).unwrap();
     assert_eq!(codes(&outcome), ["memory_limit"]);
-    assert_eq!(daemon.page(), "a_total{n=\"1\"} 5\na_total{n=\"2\"} 6");
+    assert_eq!(daemon.text(), "a_total{n=\"1\"} 5\na_total{n=\"2\"} 6");
     assert_eq!(daemon.store.stats().families, families);
     assert_eq!(daemon.store.stats().contributions, 2);
     daemon.json(&counter("a", "x", &[(1, 7), (2, 7)]), &SHORT).unwrap();
-    assert_eq!(daemon.page(), "a_total{n=\"1\"} 7\na_total{n=\"2\"} 7");
+    assert_eq!(daemon.text(), "a_total{n=\"1\"} 7\na_total{n=\"2\"} 7");
 }
 
 #[test]
@@ -183,7 +182,7 @@ fn a_body_of_new_things_is_given_up_before_it_is_staged_whole() {
     let daemon = Daemon::new(Vec::new());
     let many: Vec<(u32, u32)> = (0..10_000).map(|n| (n, 1)).collect();
     assert_eq!(daemon.json(&counter("a", "x", &many), &SHORT), Err("memory_limit"));
-    assert_eq!(daemon.page(), "");
+    assert_eq!(daemon.text(), "");
 }
 
 #[test]
@@ -202,8 +201,8 @@ fn without_memory_a_new_key_is_refused_and_a_known_one_answered() {
 }
 
 #[test]
-fn relief_lets_go_of_whole_series_the_oldest_first_and_of_none_that_somebody_live_has() {
-    let mut daemon = Daemon::new(Vec::new());
+fn relief_lets_go_of_whole_series_the_oldest_first_and_of_none_that_somebody_may_come_back_to() {
+    let mut daemon = Daemon::short();
     // One series that the living go on with, and that a departed one has counted in.
     daemon.json(&counter("a", "gone", &[(0, 100)]), &PLENTY).unwrap();
     let old: Vec<(u32, u32)> = (1..=12_000).map(|n| (n, 1)).collect();
@@ -211,20 +210,68 @@ fn relief_lets_go_of_whole_series_the_oldest_first_and_of_none_that_somebody_liv
     daemon.wait(70);
     let newer: Vec<(u32, u32)> = (12_001..=20_000).map(|n| (n, 1)).collect();
     daemon.json(&counter("a", "newer", &newer), &PLENTY).unwrap();
-    daemon.wait(70);
-    daemon.json(&counter("a", "live", &[(0, 5)]), &PLENTY).unwrap();
+    let live = |daemon: &Daemon| daemon.json(&counter("a", "live", &[(0, 5)]), &PLENTY).unwrap();
+    live(&daemon);
     let series = |daemon: &Daemon| daemon.store.stats().merged_series;
     assert_eq!(series(&daemon), 20_001);
-
+    let before = daemon.text();
+    // Remembered, then folded: within the window of either nothing goes.
+    for _ in 0..4 {
+        assert_eq!(daemon.store.relieve(daemon.tick()), 0);
+        assert!(daemon.text() == before);
+        daemon.wait(40);
+        live(&daemon);
+    }
+    daemon.wait(40);
+    live(&daemon);
     assert_eq!(daemon.store.relieve(daemon.tick()), 10_000);
     assert_eq!(series(&daemon), 10_001);
-    assert!(daemon.page().starts_with("a_total{n=\"0\"} 105"), "the total stays");
-    assert!(daemon.page().contains("{n=\"20000\"}"), "newer ones are there");
-
+    assert!(daemon.text().starts_with("a_total{n=\"0\"} 105"), "the total stays");
+    assert!(daemon.text().contains("{n=\"20000\"}"), "newer ones are there");
+    for _ in 0..3 {
+        daemon.wait(40);
+        live(&daemon);
+    }
     while daemon.store.relieve(daemon.tick()) > 0 {}
-    assert_eq!(daemon.page(), "a_total{n=\"0\"} 105");
-    assert_eq!(daemon.store.stats().contributions, 2);
+    assert_eq!(daemon.text(), "a_total{n=\"0\"} 105");
+    assert_eq!(daemon.store.stats().contributions, 1);
     // Who went may come back, and counts anew.
     daemon.json(&counter("a", "newer", &[(13_000, 4)]), &PLENTY).unwrap();
-    assert!(daemon.page().contains("a_total{n=\"13000\"}"), "{}", daemon.page());
+    assert!(daemon.text().contains("a_total{n=\"13000\"}"), "{}", daemon.text());
+}
+
+#[test]
+fn what_is_no_longer_exposed_goes_at_once() {
+    let mut daemon = Daemon::short();
+    let many: Vec<(u32, u32)> = (0..12_000).map(|n| (n, 1)).collect();
+    daemon.json(&counter("a", "x", &many), &PLENTY).unwrap();
+    daemon.wait(149);
+    assert_eq!(daemon.store.relieve(daemon.tick()), 0, "it is on the page");
+    daemon.wait(1);
+    assert_eq!((daemon.text().as_str(), daemon.store.stats().departed_totals), ("", 12_000));
+    while daemon.store.relieve(daemon.tick()) > 0 {}
+    assert_eq!(daemon.store.stats().departed_totals, 0);
+    assert_eq!(daemon.store.stats().families, 0);
+}
+
+#[test]
+fn of_too_many_forgotten_ids_the_longest_gone_go_first() {
+    let limits = Limits { forgotten_ids: 10, ..Limits::default() };
+    let mut daemon = Daemon(Page::new(Settings { limits, ..Settings::default() }));
+    let leave = |daemon: &mut Daemon, id: &str| {
+        daemon.json(&counter("a", id, &[(0, 1)]), &PLENTY).unwrap();
+        assert!(daemon.store.retire(id, daemon.tick()).unwrap());
+        daemon.wait(1);
+    };
+    for n in 0..12 {
+        leave(&mut daemon, &format!("id{n}"));
+        assert!(daemon.store.stats().forgotten_ids <= 10);
+    }
+    let stats = daemon.store.stats();
+    assert_eq!((stats.forgotten_ids, stats.early_forgotten), (10, 2));
+    // The latest one is known, and counts from where it stood; the first one is not.
+    daemon.json(&counter("a", "id11", &[(0, 1)]), &PLENTY).unwrap();
+    assert_eq!(daemon.text(), "a_total{n=\"0\"} 12");
+    daemon.json(&counter("a", "id0", &[(0, 1)]), &PLENTY).unwrap();
+    assert_eq!(daemon.text(), "a_total{n=\"0\"} 13");
 }

@@ -2,25 +2,41 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test: it panics where it fails")]
 
+#[path = "support/page.rs"]
+mod page;
 #[path = "support/recorder.rs"]
 mod recorder;
 
+use page::Page;
 use recorder::{Recorder, snapshot};
-use sidecar_formats::prom_text::TextEncoder;
 use sidecar_formats::{Timestamps, ingest_json, open_metrics};
 use sidecar_model::{NativeHistogram, SampleParts, Sink, Tick};
 use sidecar_store::{
     Glob, Grant, GroupKey, JobSettings, KeyState, Outcome, Position, PushKey, PushMeta, PushTimes,
     Replaces, Room, Sequence, Settings, Store,
 };
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
 struct Daemon {
     recorder: Arc<Recorder>,
-    store: Store,
+    page: Page,
     settings: Settings,
-    now: u64,
+}
+
+impl Deref for Daemon {
+    type Target = Page;
+
+    fn deref(&self) -> &Page {
+        &self.page
+    }
+}
+
+impl DerefMut for Daemon {
+    fn deref_mut(&mut self) -> &mut Page {
+        &mut self.page
+    }
 }
 
 impl Daemon {
@@ -30,14 +46,14 @@ impl Daemon {
 
     fn with(settings: Settings) -> Daemon {
         let (recorder, store) = Recorder::store(&settings, Tick::default());
-        Daemon { recorder, store, settings, now: 1_000 }
+        Daemon { recorder, page: Page::of(store, 1_000), settings }
     }
 
-    fn push(&self, json: &str) -> Outcome {
-        self.push_with(PushMeta::default(), json)
+    fn json(&self, json: &str) -> Outcome {
+        self.json_with(PushMeta::default(), json)
     }
 
-    fn push_with(&self, meta: PushMeta<'_>, json: &str) -> Outcome {
+    fn json_with(&self, meta: PushMeta<'_>, json: &str) -> Outcome {
         let decode =
             |sink: &mut sidecar_store::Stager<'_>| ingest_json::decode(json.as_bytes(), sink);
         self.store.push(&meta, self.tick(), decode).unwrap()
@@ -45,23 +61,7 @@ impl Daemon {
 
     fn numbered(&self, (epoch, n, acked): (&str, u64, u64), json: &str) -> Outcome {
         let sequence = Some(Sequence { epoch, n, acked });
-        self.push_with(PushMeta { sequence, ..PushMeta::default() }, json)
-    }
-
-    /// Second by second, with the upkeep that belongs to each.
-    fn wait(&mut self, seconds: u64) {
-        for _ in 0..seconds {
-            self.now += 1_000;
-            while self.store.upkeep(self.tick()) {}
-        }
-    }
-
-    fn page(&self) -> String {
-        let mut page = Vec::new();
-        TextEncoder::new().encode(&self.store.collect(self.tick()), &mut page);
-        let page = String::from_utf8(page).unwrap();
-        let samples: Vec<&str> = page.lines().filter(|line| !line.starts_with('#')).collect();
-        samples.join("\n")
+        self.json_with(PushMeta { sequence, ..PushMeta::default() }, json)
     }
 
     /// Dies, and another takes over from the records alone.
@@ -84,11 +84,7 @@ impl Daemon {
         let now = store.latest().as_millis();
         store.set_journal(Arc::<Recorder>::clone(&recorder));
         store.finish_restore(settings.clone(), Tick::from_millis(now)).unwrap();
-        Daemon { recorder, store, settings, now }
-    }
-
-    fn tick(&self) -> Tick {
-        Tick::from_millis(self.now)
+        Daemon { recorder, page: Page::of(store, now), settings }
     }
 }
 
@@ -115,17 +111,17 @@ fn both(id: &str, count: f64, gauge: f64) -> String {
 fn no_gauge_is_shown_again_before_its_instance_is_heard() {
     let made = || {
         let daemon = Daemon::new();
-        daemon.push(&both("a", 1.0, 7.0));
-        daemon.push(&both("b", 2.0, 8.0));
+        daemon.json(&both("a", 1.0, 7.0));
+        daemon.json(&both("b", 2.0, 8.0));
         daemon
     };
     after_each_restart(made, |daemon| {
-        assert_eq!(daemon.page(), "c_total 3");
-        daemon.push(&both("b", 2.0, 8.0));
-        assert_eq!(daemon.page(), "c_total 3\ng{l=\"b\"} 8");
+        assert_eq!(daemon.text(), "c_total 3");
+        daemon.json(&both("b", 2.0, 8.0));
+        assert_eq!(daemon.text(), "c_total 3\ng{l=\"b\"} 8");
         // A part of what it had is a sign of life, too.
-        daemon.push(&counter("a", 1.0));
-        assert_eq!(daemon.page(), "c_total 3\ng{l=\"a\"} 7\ng{l=\"b\"} 8");
+        daemon.json(&counter("a", 1.0));
+        assert_eq!(daemon.text(), "c_total 3\ng{l=\"a\"} 7\ng{l=\"b\"} 8");
     });
 }
 
@@ -133,14 +129,14 @@ fn no_gauge_is_shown_again_before_its_instance_is_heard() {
 fn counters_are_live_with_a_fresh_decay() {
     let made = || {
         let mut daemon = Daemon::new();
-        daemon.push(&counter("a", 5.0));
-        daemon.push(&counter("", 3.0));
+        daemon.json(&counter("a", 5.0));
+        daemon.json(&counter("", 3.0));
         daemon.wait(50);
         daemon
     };
     after_each_restart(made, |mut daemon| {
         daemon.wait(50);
-        assert_eq!(daemon.page(), "c_total 8");
+        assert_eq!(daemon.text(), "c_total 8");
         assert!(daemon.store.instances(daemon.tick()).iter().all(|instance| instance.live));
         daemon.wait(11);
         assert!(daemon.store.instances(daemon.tick()).iter().all(|i| i.id.is_empty() || !i.live));
@@ -157,10 +153,10 @@ fn a_live_instance_goes_on_where_it_was() {
         daemon
     };
     after_each_restart(made, |daemon| {
-        assert_eq!(daemon.page(), "c_total 8");
+        assert_eq!(daemon.text(), "c_total 8");
         assert!(daemon.numbered(("f", 2, 1), &counter("a", 4.0)).late);
         daemon.numbered(("f", 3, 2), &counter("a", 4.0));
-        assert_eq!(daemon.page(), "c_total 9");
+        assert_eq!(daemon.text(), "c_total 9");
     });
 }
 
@@ -169,26 +165,26 @@ fn a_baseline_and_a_departed_total_stay() {
     let made = || {
         let mut daemon = Daemon::new();
         daemon.numbered(("e", 9, 8), &counter("late", 100.0));
-        daemon.push(&counter("gone", 7.0));
+        daemon.json(&counter("gone", 7.0));
         daemon.wait(30);
         daemon.numbered(("e", 10, 9), &counter("late", 104.0));
         daemon.wait(40);
         daemon
     };
     after_each_restart(made, |mut daemon| {
-        assert_eq!(daemon.page(), "c_total 11");
-        daemon.push(&counter("gone", 8.0));
-        assert_eq!(daemon.page(), "c_total 12");
+        assert_eq!(daemon.text(), "c_total 11");
+        daemon.json(&counter("gone", 8.0));
+        assert_eq!(daemon.text(), "c_total 12");
         daemon.numbered(("e", 11, 10), &counter("late", 105.0));
         daemon.wait(1);
-        assert_eq!(daemon.page(), "c_total 13");
+        assert_eq!(daemon.text(), "c_total 13");
     });
 }
 
 #[test]
 fn downtime_makes_nobody_old() {
     let mut daemon = Daemon::new();
-    daemon.push(&counter("a", 1.0));
+    daemon.json(&counter("a", 1.0));
     daemon.wait(30);
     let latest = daemon.tick();
     let daemon = daemon.restart();
@@ -203,7 +199,7 @@ fn deltas_with_a_key_count_once_across_a_crash() {
     let made = || {
         let daemon = Daemon::new();
         assert_eq!(daemon.store.begin_key("k", 1, daemon.tick(), None), KeyState::Fresh);
-        assert_eq!(daemon.push_with(meta, deltas).samples, 1);
+        assert_eq!(daemon.json_with(meta, deltas).samples, 1);
         // The answer is never sent.
         daemon
     };
@@ -213,7 +209,7 @@ fn deltas_with_a_key_count_once_across_a_crash() {
         };
         assert_eq!((outcome.samples, outcome.recorded), (1, Position(2)));
         assert_eq!(daemon.store.begin_key("k", 2, daemon.tick(), None), KeyState::OtherBody);
-        assert_eq!(daemon.page(), "d_total 5");
+        assert_eq!(daemon.text(), "d_total 5");
     });
 }
 
@@ -241,19 +237,19 @@ fn what_memory_refused_and_what_it_let_go_is_the_same_when_read_back() {
     };
     let mut daemon = Daemon::with(Settings { jobs: vec![limited], ..Settings::default() });
     for n in 0..20 {
-        daemon.push(&job("small", &format!("i{}", n % 4), n));
-        daemon.push(&job("large", &format!("j{}", n % 4), n));
+        daemon.json(&job("small", &format!("i{}", n % 4), n));
+        daemon.json(&job("large", &format!("j{}", n % 4), n));
         daemon.wait(7);
     }
-    daemon.wait(70);
-    daemon.push(&job("large", "live", 0));
+    daemon.wait(7_500);
+    daemon.json(&job("large", "live", 0));
     let short = PushMeta { room: Some(&Short), ..PushMeta::default() };
     for n in 0..3 {
-        daemon.push_with(short, &job("large", "live", n));
+        daemon.json_with(short, &job("large", "live", n));
     }
     assert!(daemon.store.relieve(daemon.tick()) > 0);
     // Slots and jobs have gaps now.
-    daemon.push(&job("small", "k", 30));
+    daemon.json(&job("small", "k", 30));
     let (bytes, _) = snapshot(&daemon.store, daemon.tick());
     let replayed = Store::new(Settings::default(), Tick::default());
     daemon.recorder.replay(&replayed, Position(0));
@@ -266,18 +262,18 @@ fn what_memory_refused_and_what_it_let_go_is_the_same_when_read_back() {
 #[test]
 fn what_a_full_journal_refuses_is_not_applied() {
     let mut daemon = Daemon::new();
-    daemon.push(&both("a", 1.0, 1.0));
-    let before = daemon.page();
+    daemon.json(&both("a", 1.0, 1.0));
+    let before = daemon.text();
     daemon.recorder.set_full(true);
     // Of a known shape, with something new, and all that is no push.
     for body in [both("a", 2.0, 2.0), both("b", 2.0, 2.0)] {
-        let outcome = daemon.push(&body);
+        let outcome = daemon.json(&body);
         assert!(outcome.journal_full && outcome.is_refusal(), "{outcome:?}");
     }
     let key = PushKey { key: "k", body: 1 };
     assert_eq!(daemon.store.begin_key("k", 1, daemon.tick(), None), KeyState::Fresh);
     let meta = PushMeta { key: Some(key), ..PushMeta::default() };
-    assert!(daemon.push_with(meta, &both("b", 2.0, 2.0)).journal_full);
+    assert!(daemon.json_with(meta, &both("b", 2.0, 2.0)).journal_full);
     daemon.store.release_key("k");
     assert_eq!(daemon.store.begin_key("k", 1, daemon.tick(), None), KeyState::Fresh);
     assert!(daemon.store.depart("a", daemon.tick()).is_err());
@@ -286,32 +282,55 @@ fn what_a_full_journal_refuses_is_not_applied() {
     assert!(daemon.store.clear(daemon.tick()).is_err());
     assert!(daemon.store.reload(Settings::default(), daemon.tick()).is_err());
     daemon.wait(200);
-    assert_eq!(daemon.page(), before);
+    assert_eq!(daemon.text(), before);
     daemon.recorder.set_full(false);
-    assert!(!daemon.push(&both("a", 2.0, 2.0)).journal_full);
-    assert_eq!(daemon.restart().page(), "c_total 2");
+    assert!(!daemon.json(&both("a", 2.0, 2.0)).journal_full);
+    assert_eq!(daemon.restart().text(), "c_total 2");
+}
+
+#[test]
+fn groups_below_a_key_go_all_or_none() {
+    let daemon = Daemon::new();
+    let key = |labels: &[(&str, &str)]| {
+        GroupKey::new(labels.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())))
+    };
+    for instance in ["1", "2", "3"] {
+        let group = key(&[("job", "x"), ("instance", instance)]);
+        let meta = PushMeta { group: Some(&group), ..PushMeta::default() };
+        daemon.json_with(meta, r#"[{"name":"g","type":"gauge","values":[{"value":1}]}]"#);
+    }
+    let before = daemon.text();
+    daemon.recorder.take(0);
+    assert!(daemon.store.delete_groups_below(&key(&[("job", "x")]), false, daemon.tick()).is_err());
+    assert_eq!(daemon.text(), before);
+    // One record is all that it takes.
+    daemon.recorder.take(1);
+    let deleted = daemon.store.delete_groups_below(&key(&[("job", "x")]), false, daemon.tick());
+    assert_eq!(deleted, Ok(3));
+    assert_eq!(daemon.text(), "");
+    assert_eq!(daemon.restart().text(), "");
 }
 
 #[test]
 fn who_is_retired_counts_on_without_its_columns_and_is_no_newcomer_when_it_comes_back() {
     let daemon = Daemon::new();
-    daemon.push(&both("a", 5.0, 1.0));
+    daemon.json(&both("a", 5.0, 1.0));
     assert!(daemon.store.retire("a", daemon.tick()).unwrap());
     assert!(!daemon.store.retire("a", daemon.tick()).unwrap());
-    assert_eq!(daemon.page(), "c_total 5");
+    assert_eq!(daemon.text(), "c_total 5");
     assert_eq!(daemon.store.stats().departed_instances, 0);
     let daemon = daemon.restart();
-    assert_eq!(daemon.page(), "c_total 5");
-    daemon.push(&counter("a", 5.0));
-    assert_eq!(daemon.page(), "c_total 5");
-    daemon.push(&counter("a", 7.0));
-    assert_eq!(daemon.page(), "c_total 7");
+    assert_eq!(daemon.text(), "c_total 5");
+    daemon.json(&counter("a", 5.0));
+    assert_eq!(daemon.text(), "c_total 5");
+    daemon.json(&counter("a", 7.0));
+    assert_eq!(daemon.text(), "c_total 7");
 }
 
 #[test]
 fn settings_of_the_new_process_are_in_force_and_recorded() {
     let mut daemon = Daemon::new();
-    daemon.push(&counter("a", 1.0));
+    daemon.json(&counter("a", 1.0));
     daemon.settings.decay = Duration::from_secs(10);
     let mut daemon = daemon.restart();
     daemon.wait(10);
@@ -361,14 +380,14 @@ fn a_plain_group_is_shown_as_it_was() {
     };
     let shown = made();
     let expected = format!("{:?}", shown.store.groups());
-    let page = shown.page();
+    let page = shown.text();
     assert!(page.contains("push_time_seconds") && page.contains("h{"), "{page}");
     after_each_restart(made, |daemon| {
         assert_eq!(format!("{:?}", daemon.store.groups()), expected);
         // The times of the group with an id are gauges of an instance that was not heard yet.
         let is_shown = |line: &&str| !(line.starts_with("push_") && line.contains("{job="));
         let shown: Vec<&str> = page.lines().filter(is_shown).collect();
-        assert_eq!(daemon.page(), shown.join("\n"));
+        assert_eq!(daemon.text(), shown.join("\n"));
     });
 }
 
@@ -426,8 +445,8 @@ fn a_push_of_a_known_shape_takes_few_bytes() {
             .collect();
         format!(r#"[{{"name":"c","type":"counter","values":[{}]}}]"#, series.join(","))
     };
-    daemon.push(&body(0));
-    let recorded = daemon.push(&body(1)).recorded;
+    daemon.json(&body(0));
+    let recorded = daemon.json(&body(1)).recorded;
     let records = daemon.recorder.behind(Position(recorded.0 - 1));
     assert!(records[0].1.len() < 240, "{} bytes", records[0].1.len());
 }

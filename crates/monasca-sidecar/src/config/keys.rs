@@ -389,6 +389,13 @@ pub(super) const KEYS: &[Key] = &[
         Field::Count(|c| &mut c.store.limits.idempotency_keys, MAX_COUNT),
         "Remembered Idempotency-Key headers.",
     ),
+    live(
+        "limits.max_forgotten_ids",
+        "limits.max-forgotten-ids",
+        Field::Count(|c| &mut c.store.limits.forgotten_ids, MAX_COUNT),
+        "Ids of instances whose values are forgotten; of more, the longest gone are forgotten first, \
+         and count in full if they come back.",
+    ),
 ];
 
 pub(super) fn find(name: &str) -> Option<&'static Key> {

@@ -83,6 +83,7 @@ fn used(key: &str, status: &Status, stats: &Stats, memory: &MemoryUse) -> Option
         "limits.max_groups" => Some(stats.groups),
         "limits.max_departed_instances" => Some(stats.departed_instances),
         "limits.max_idempotency_keys" => Some(stats.idempotency_keys),
+        "limits.max_forgotten_ids" => Some(stats.forgotten_ids),
         _ => None,
     }
 }

@@ -191,9 +191,10 @@ impl Page {
             ("duplicate_samples", "Samples twice in one body.", stats.duplicate_samples),
             ("non_finite_sums", "Sums left out: not finite.", stats.non_finite_sums),
             ("early_folds", "Departed instances folded early.", stats.early_folds),
+            ("early_forgotten_ids", "Ids forgotten early.", stats.early_forgotten),
             (
                 "relieved_series",
-                "Merged series that nobody live had and that went because memory was short.",
+                "Merged series that nobody wrote any more and that went because memory was short.",
                 stats.relieved,
             ),
         ] {

@@ -34,6 +34,7 @@ stored!(Limits {
     departed_instances,
     series,
     idempotency_keys,
+    forgotten_ids,
 });
 
 stored!(Rule {

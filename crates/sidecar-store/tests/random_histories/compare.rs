@@ -84,6 +84,11 @@ impl Run {
                 self.model.clear();
                 self.stores.iter().for_each(|(store, _)| store.clear(now).unwrap());
             }
+            Op::Relieve => {
+                self.log.push("  relieve".to_owned());
+                self.model.relieve();
+                self.stores.iter().for_each(|(store, _)| _ = store.relieve(now));
+            }
             Op::DeleteGroup { key, erase, below } => return self.delete(*key, *erase, *below),
             Op::Reload(index) => {
                 let settings = &self.settings[usize::from(*index) % self.settings.len()];

@@ -58,6 +58,7 @@ impl Life<'_> {
                     false => drop(store.delete_group(&group, *erase, now).unwrap()),
                 });
             }
+            Op::Relieve => self.on_each(|store, now| _ = store.relieve(now)),
             Op::Clear => self.on_each(|store, now| store.clear(now).unwrap()),
             Op::Reload(index) => {
                 let settings = self.settings[usize::from(*index) % self.settings.len()].clone();

@@ -19,6 +19,8 @@ pub(crate) enum Op {
     Retire(u8),
     Erase(u8),
     Clear,
+    /// Memory is short.
+    Relieve,
     Reload(u8),
     DeleteGroup {
         key: u8,
@@ -112,6 +114,7 @@ pub(crate) struct Theme {
     pub(crate) falls: bool,
     pub(crate) erase: bool,
     pub(crate) clear: bool,
+    pub(crate) relieves: bool,
     pub(crate) reloads: u8,
     pub(crate) variants: u8,
     pub(crate) strict: bool,
@@ -147,6 +150,7 @@ impl Theme {
         falls: true,
         erase: false,
         clear: false,
+        relieves: false,
         reloads: 0,
         variants: 1,
         strict: false,
@@ -173,6 +177,7 @@ impl Theme {
             1 => id.clone().prop_map(Op::Retire),
             weight(self.erase) => id.prop_map(Op::Erase),
             weight(self.clear) => Just(Op::Clear),
+            2 * weight(self.relieves) => Just(Op::Relieve),
             weight(self.reloads > 0) => (0..reloads).prop_map(Op::Reload),
             2 * weight(!self.groups.is_empty()) => (0..KEYS.len(), any::<bool>(), any::<bool>())
                 .prop_map(|(key, erase, below)| Op::DeleteGroup { key: key as u8, erase, below }),

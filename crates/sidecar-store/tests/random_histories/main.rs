@@ -201,6 +201,25 @@ fn nothing_new_beyond_the_limit_of_instances() {
 }
 
 #[test]
+fn relief_takes_whole_series_and_lowers_none() {
+    let merged = Rule { drop_labels: vec!["l".to_owned()], ..named("*") };
+    check(
+        "proptest-regressions/relief_takes_whole_series_and_lowers_none.txt",
+        Theme {
+            relieves: true,
+            reloads: 2,
+            deltas: true,
+            finals: true,
+            several_ids: true,
+            falls: true,
+            ids: &[0, 1, 2, 3],
+            ..Theme::PLAIN
+        },
+        &[settings(), Settings { rules: vec![merged], ..settings() }],
+    );
+}
+
+#[test]
 fn groups_replace_merge_and_leave() {
     check(
         "proptest-regressions/groups_replace_merge_and_leave.txt",
@@ -260,6 +279,7 @@ fn everything() -> Theme {
         falls: true,
         erase: true,
         clear: true,
+        relieves: false,
         reloads: 6,
         variants: 3,
         strict: true,

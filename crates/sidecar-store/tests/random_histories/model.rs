@@ -5,6 +5,7 @@ mod apply;
 mod exact;
 mod expose;
 mod groups;
+mod relief;
 mod stage;
 mod upkeep;
 

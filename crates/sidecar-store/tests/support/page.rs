@@ -1,5 +1,7 @@
 //! A store with a clock in milliseconds, fed with text as it comes over the wire and read as a page.
 
+#![allow(dead_code, reason = "each test has its own use of it")]
+
 use sidecar_formats::{DecodeError, Timestamps, prom_text};
 use sidecar_model::{Temporality, Tick};
 use sidecar_store::{Outcome, PushMeta, Settings, Store};
@@ -11,7 +13,12 @@ pub(crate) struct Page {
 
 impl Page {
     pub(crate) fn new(settings: Settings) -> Page {
-        Page { store: Store::new(settings, Tick::default()), now: 1_000_000 }
+        Page::of(Store::new(settings, Tick::default()), 1_000_000)
+    }
+
+    /// Of a store whose clock is at `now`.
+    pub(crate) fn of(store: Store, now: u64) -> Page {
+        Page { store, now }
     }
 
     /// A push of totals and current values.
@@ -32,6 +39,10 @@ impl Page {
         self.store.push(meta, self.tick(), |sink| {
             prom_text::decode(text.as_bytes(), Timestamps::Drop, sink)
         })
+    }
+
+    pub(crate) fn wait(&mut self, seconds: u64) {
+        self.wait_ms(seconds * 1_000);
     }
 
     /// With the upkeep of each second that passes.

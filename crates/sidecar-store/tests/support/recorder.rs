@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(crate) struct Recorder {
     records: Mutex<Vec<Vec<u8>>>,
     is_full: AtomicBool,
+    /// How many more it takes, where a test says so.
+    takes: Mutex<Option<usize>>,
 }
 
 impl Journal for Recorder {
@@ -18,9 +20,11 @@ impl Journal for Recorder {
     }
 
     fn append(&self, record: &[u8]) -> Result<Position, JournalFull> {
-        if self.is_full.load(Ordering::Relaxed) {
+        let mut takes = self.takes.lock();
+        if self.is_full.load(Ordering::Relaxed) || *takes == Some(0) {
             return Err(JournalFull);
         }
+        *takes = takes.map(|left| left - 1);
         let mut records = self.records.lock();
         records.push(record.to_vec());
         Ok(Position(records.len() as u64))
@@ -35,6 +39,11 @@ impl Recorder {
         store.set_journal(Arc::<Recorder>::clone(&recorder));
         store.finish_restore(settings.clone(), now).unwrap();
         (recorder, store)
+    }
+
+    #[allow(dead_code, reason = "not in every test")]
+    pub(crate) fn take(&self, records: usize) {
+        *self.takes.lock() = Some(records);
     }
 
     pub(crate) fn set_full(&self, is_full: bool) {
