@@ -157,6 +157,7 @@ impl Undo {
             (0..self.positions).for_each(|at| self.keep(body, at));
             return;
         }
+        self.values.reserve(writes.scalars.len());
         for (position, _) in &writes.scalars {
             self.keep(body, *position as usize);
         }

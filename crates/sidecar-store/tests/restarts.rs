@@ -308,6 +308,7 @@ fn groups_below_a_key_go_all_or_none() {
     let deleted = daemon.store.delete_groups_below(&key(&[("job", "x")]), false, daemon.tick());
     assert_eq!(deleted, Ok(3));
     assert_eq!(daemon.text(), "");
+    daemon.recorder.take(1);
     assert_eq!(daemon.restart().text(), "");
 }
 
