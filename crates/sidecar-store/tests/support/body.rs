@@ -73,7 +73,6 @@ impl Push {
         let meta = PushMeta {
             writer: None,
             group: key.as_ref(),
-            writer: None,
             replaces: group.map_or(Replaces::Nothing, |group| group.replaces),
             times: group.filter(|group| !group.delta).map(times),
             key: None,
