@@ -3,6 +3,7 @@ import pathlib
 import tempfile
 import unittest
 
+import attack_phase
 import criterion
 import figures
 import run
@@ -182,6 +183,21 @@ class Journal(unittest.TestCase):
         self.assertEqual(figure([line], "start with W3's 1,000,000 contributions, from a snapshot")[0][3], "300 ms")
         line["from_snapshot"]["scrape_series"] = 249_999
         self.assertEqual(figure([line], "start with W3's 1,000,000 contributions, from a snapshot")[0][3], "-")
+
+
+class Attack(unittest.TestCase):
+    def line(self, died=False):
+        rounds = [{"alone": {"p99_ms": alone}, "beside": {"p99_ms": beside}} for alone, beside in ((0.9, 2.0), (0.8, 4.0), (3.0, 1.6))]
+        return {"kind": "attack", "server": "sidecar", "rounds": rounds, "died": died}
+
+    def test_the_best_round_beside_attackers_stands_against_the_best_alone(self):
+        self.assertEqual(figure([self.line()], "honest pushes' p99")[0][3:], ["2.00 x", "-", "-", "PASS"])
+
+    def test_a_server_that_ended_has_no_figure(self):
+        self.assertEqual(figure([self.line(died=True)], "honest pushes' p99")[0][-1], "not measured")
+
+    def test_attackers_frames_are_those_of_http2(self):
+        self.assertEqual(attack_phase.frame(3, 0, 5, b"\0\0\0\x08"), b"\0\0\x04\x03\0\0\0\0\x05\0\0\0\x08")
 
 
 class Files(unittest.TestCase):

@@ -4,6 +4,7 @@ bodies that cost more than they are long. Each gets one answer or an end, and ho
 import asyncio
 import gzip
 import json
+import os
 import re
 import socket
 import time
@@ -14,6 +15,7 @@ import pytest
 from hyperframe.frame import ContinuationFrame, DataFrame, HeadersFrame, RstStreamFrame, SettingsFrame
 
 from sidecar import counter, family, gauge, value
+from test_concurrent import Connection
 from test_hostile import PATIENCE_SECONDS, SHORT_LIMITS, assert_memory_stays, beside_honest_pushes
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -130,6 +132,40 @@ def test_a_heavy_body_holds_nobody_up(sidecar, name):
     assert answer.status in (200, 202, 400, 429), answer.text[:300]
     assert time.monotonic() - began < 20
     assert honest.slowest < 10, honest.slowest
+
+
+def new_instances(seed):
+    return json.dumps([family("flood", "gauge", *(value("flood", 1, {}, f"{seed}-{n}") for n in range(10_000)))]).encode()
+
+
+BOMB = gzip.compress(b" " * (64 << 20))
+EXPENSIVE = {
+    "bombs": lambda _seed: (BOMB, {"Content_Encoding": "gzip"}),
+    "new instances": lambda seed: (new_instances(seed), {}),
+}
+EXPENSIVE_CONNECTIONS = 8
+EXPENSIVE_REQUESTS = 6
+
+
+@pytest.mark.parametrize("name", EXPENSIVE)
+def test_pushes_of_known_series_do_not_wait_for_expensive_ones(launch, name):
+    """With one processor, where every unfair turn shows: they would get one turn for eight expensive ones."""
+    processors = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(processors)})
+    try:
+        sidecar = launch()
+    finally:
+        os.sched_setaffinity(0, processors)
+
+    async def attack(number):
+        async with Connection(sidecar.port) as connection:
+            for n in range(EXPENSIVE_REQUESTS):
+                body, headers = EXPENSIVE[name](f"{number}-{n}")
+                status, _ = await connection.request("POST", "/v1/ingest", body, **headers)
+                assert status in (200, 413, 429)
+
+    honest, _ = asyncio.run(beside_honest_pushes(sidecar.port, *map(attack, range(EXPENSIVE_CONNECTIONS))))
+    assert honest.count > EXPENSIVE_CONNECTIONS * EXPENSIVE_REQUESTS
 
 
 @pytest.mark.parametrize("path", ["/v1/ingest", "/metrics/job/x", "/metrics/job/x/_id/y", "/metrics?temporality=delta"])

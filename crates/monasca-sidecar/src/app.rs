@@ -11,6 +11,7 @@ mod web;
 use crate::admission::Admission;
 use crate::config::{self, Config, ConfigError, Listener, Rights};
 use crate::expose::{Around, Expose};
+use crate::http::Aside;
 use crate::http::body::BodyMemory;
 use crate::ingest::Ingest;
 use crate::journal::Keep;
@@ -253,6 +254,7 @@ fn build(config: Config, prepared: Prepared) -> Result<Built, StartError> {
         telemetry: Arc::clone(&telemetry),
         limits: Arc::clone(&limits),
         memory,
+        aside: Aside::new().map_err(start("threads for long work"))?,
         admission: Arc::clone(&admission),
         push: Arc::clone(&push),
         keep,

@@ -1,8 +1,8 @@
 //! Pushes and goodbyes: from a request to the store and back to an answer.
 //!
-//! A body is decoded and applied where it arrived; only a very large one moves to a thread of its
-//! own, so that it does not hold up others. A panic on the way is answered as a bug and leaves
-//! nothing behind.
+//! A body that repeats known series is decoded and applied where it arrived. What is long, or brings
+//! much that is new, is done aside, so that it does not hold up others. A panic on the way is
+//! answered as a bug and leaves nothing behind.
 
 mod format;
 mod group;
@@ -14,8 +14,9 @@ use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::config::{HttpLimits, PushSettings};
 use crate::http::body::{self, BodyMemory, Received};
-use crate::http::{Answer, Problem, Progress, answer, problem};
+use crate::http::{Answer, Aside, Problem, Progress, answer, problem};
 use crate::journal::Keep;
+use crate::priority::Pace;
 use crate::telemetry::{Pushes, Telemetry};
 use arc_swap::ArcSwap;
 use hyper::Request;
@@ -25,12 +26,12 @@ use marks::Marks;
 use order::Order;
 use sidecar_formats::DecodeError;
 use sidecar_model::{ProblemKind, Tick};
-use sidecar_store::{Outcome, PushMeta, Room, Store};
+use sidecar_store::{Outcome, PushMeta, Room, Stager, Store};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// Larger bodies are decoded on a thread of their own.
-const INLINE_BYTES: usize = 1 << 20;
+/// What a push may bring that is new, in the store's memory, to be applied where it arrived.
+const NEW_AT_ONCE_BYTES: usize = 16 * 1024;
 /// Whatever the path was called: its keys are the same.
 const JSON_PATH: &str = "/v1/ingest";
 
@@ -41,6 +42,7 @@ pub(crate) struct Ingest {
     pub telemetry: Arc<Telemetry>,
     pub limits: Arc<ArcSwap<HttpLimits>>,
     pub memory: Arc<BodyMemory>,
+    pub aside: Aside,
     pub admission: Arc<Admission>,
     pub push: Arc<ArcSwap<PushSettings>>,
     pub keep: Keep,
@@ -68,11 +70,11 @@ impl Ingest {
     }
 
     /// `DELETE /v1/instances/<id>`.
-    pub(crate) async fn goodbye(&self, id: &str, erase: bool) -> Result<Answer, Problem> {
-        let now = self.clock.now();
-        let known = caught(|| {
-            Ok(if erase { self.store.erase(id, now)? } else { self.store.depart(id, now)? })
-        })?;
+    pub(crate) async fn goodbye(&self, id: String, erase: bool) -> Result<Answer, Problem> {
+        let change = move |store: &Store, now| {
+            Ok(if erase { store.erase(&id, now)? } else { store.depart(&id, now)? })
+        };
+        let known = self.change(change).await?;
         self.keep.everything().await?;
         tracing::debug!(known, erase, "goodbye of an instance");
         Ok(problem::accepted())
@@ -80,10 +82,19 @@ impl Ingest {
 
     /// `POST /v1/clear`.
     pub(crate) async fn clear(&self) -> Result<Answer, Problem> {
-        caught(|| Ok(self.store.clear(self.clock.now())?))?;
+        self.change(|store, now| Ok(store.clear(now)?)).await?;
         self.keep.everything().await?;
         tracing::info!("cleared");
         Ok(answer::done())
+    }
+
+    /// Aside, since it waits for whoever has the catalog.
+    async fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Store, Tick) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
+        self.aside.run(move || caught(|| change(&store, clock.now()))).await
     }
 
     async fn receive_and_apply(
@@ -95,63 +106,116 @@ impl Ingest {
         let (head, incoming) = request.into_parts();
         let limits = self.limits.load();
         let received =
-            body::receive(incoming, &head.headers, &limits, &self.memory, progress).await?;
+            body::receive(incoming, &head.headers, &limits, &self.memory, &self.aside, progress)
+                .await?;
         drop(limits);
+        let bytes = received.as_bytes().len();
         let has_times = order.has_times();
-        let outcome = if received.as_bytes().len() <= INLINE_BYTES {
-            self.apply_timed(&received, &order)
-        } else {
-            let ingest = Arc::clone(self);
-            tokio::task::spawn_blocking(move || ingest.apply_timed(&received, &order))
-                .await
-                .unwrap_or(Err(Problem::Internal))
+        let applied = match self.apply_at_once(&received, &order, progress) {
+            Some(decided) => decided,
+            None => {
+                let ingest = Arc::clone(self);
+                let work = move || ingest.apply_timed(&received, &order);
+                self.aside.run(work).await
+            }
         };
-        if outcome.is_err() && has_times {
+        if applied.is_err() && has_times {
             // When it failed may have been noted.
             self.keep.everything().await?;
         }
-        let outcome = outcome?;
-        self.keep.record(outcome.recorded).await?;
-        Ok(outcome)
+        let applied = applied?;
+        if applied.repeats {
+            progress.habit.has_repeated(bytes);
+        }
+        self.keep.record(applied.outcome.recorded).await?;
+        Ok(applied.outcome)
     }
 
-    fn apply_timed(&self, received: &Received, order: &Order) -> Result<Outcome, Problem> {
+    /// `None`: it is too long, or brings too much, for that.
+    fn apply_at_once(
+        &self,
+        received: &Received,
+        order: &Order,
+        progress: &Progress,
+    ) -> Option<Result<Applied, Problem>> {
+        if !progress.habit.is_at_once(received.as_bytes().len()) {
+            return None;
+        }
         let begun = self.clock.elapsed();
-        let outcome = caught(|| self.apply(received.as_bytes(), order));
+        let applied = caught(|| match self.apply(received.as_bytes(), order, Pace::Through) {
+            Ok(applied) => Ok(Some(applied)),
+            Err(Stop::Refused(problem)) => Err(problem),
+            Err(Stop::Busy) => Ok(None),
+            Err(Stop::TooMuch) => {
+                progress.habit.has_surprised();
+                Ok(None)
+            }
+        })
+        .transpose();
+        if applied.is_some() {
+            self.telemetry.push_time.observe(self.clock.elapsed().saturating_sub(begun));
+        }
+        applied
+    }
+
+    fn apply_timed(&self, received: &Received, order: &Order) -> Result<Applied, Problem> {
+        let begun = self.clock.elapsed();
+        let applied = caught(|| match self.apply(received.as_bytes(), order, Pace::Stepping) {
+            Ok(applied) => Ok(applied),
+            Err(Stop::TooMuch | Stop::Busy) => Err(Problem::Internal),
+            Err(Stop::Refused(problem)) => Err(problem),
+        });
         self.telemetry.push_time.observe(self.clock.elapsed().saturating_sub(begun));
-        outcome
+        applied
     }
 
     /// An idempotency key is held while the body is applied, and freed when nothing was.
-    fn apply(&self, body: &[u8], order: &Order) -> Result<Outcome, Problem> {
+    fn apply(&self, body: &[u8], order: &Order, pace: Pace) -> Result<Applied, Stop> {
         let now = self.clock.now();
         let ticket = self.admission.memory.ticket();
         let room = ticket.as_ref().map(|ticket| ticket as &dyn Room);
         let key = match &order.marks.key {
             None => None,
             Some(key) => match Key::begin(&self.store, key, body, now, room)? {
-                key::Begun::Before(outcome) => return settled(outcome),
+                key::Begun::Before(outcome) => {
+                    return Ok(Applied { outcome: settled(outcome)?, repeats: false });
+                }
                 key::Begun::Now(key) => Some(key),
             },
         };
         let key = key.as_ref().map(Key::of_push);
-        let meta = PushMeta { key, room, ..order.meta(self.clock.unix_seconds()) };
-        let mut is_charged = false;
+        let meta =
+            PushMeta { key, room, pace: Some(&pace), ..order.meta(self.clock.unix_seconds()) };
+        let (mut is_charged, mut repeats) = (false, false);
         let outcome = self.store.push(&meta, now, |stager| {
             order.format.decode(body, order.timestamps, stager).map_err(decode_problem)?;
+            repeats = stager.new_bytes() <= NEW_AT_ONCE_BYTES;
+            let stop = self.stop(stager, pace, repeats);
             if let Some(ticket) = &ticket {
-                ticket.settle(stager.new_bytes());
+                ticket.settle(if stop.is_some() { 0 } else { stager.new_bytes() });
+            }
+            if let Some(stop) = stop {
+                return Err(stop);
             }
             // What is decoded again came once.
             if !std::mem::replace(&mut is_charged, true) {
-                self.admission.charge(stager)?;
+                self.admission.charge(stager).map_err(Problem::from)?;
             }
-            Ok::<(), Problem>(())
+            Ok::<(), Stop>(())
         })?;
         if outcome.is_refusal() && order.has_times() {
             self.note_failure(order, now);
         }
-        settled(outcome)
+        Ok(Applied { outcome: settled(outcome)?, repeats })
+    }
+
+    /// Why what is decoded is not applied at once.
+    fn stop(&self, stager: &Stager<'_>, pace: Pace, repeats: bool) -> Option<Stop> {
+        match (pace, repeats) {
+            (Pace::Stepping, _) => None,
+            (Pace::Through, false) => Some(Stop::TooMuch),
+            (Pace::Through, true) => self.store.is_busy_for(stager).then_some(Stop::Busy),
+        }
     }
 
     /// Of a push that was read but refused the group shows when.
@@ -177,6 +241,30 @@ impl Ingest {
             }
             Err(problem) => pushes.other.add(problem.code(), 1),
         }
+    }
+}
+
+/// What an applied push came to.
+#[derive(Debug)]
+struct Applied {
+    outcome: Outcome,
+    /// It brought nothing new, or little.
+    repeats: bool,
+}
+
+/// Why a push was not applied.
+#[derive(Debug)]
+enum Stop {
+    /// It brings too much to be applied at once.
+    TooMuch,
+    /// It would wait for others.
+    Busy,
+    Refused(Problem),
+}
+
+impl From<Problem> for Stop {
+    fn from(problem: Problem) -> Stop {
+        Stop::Refused(problem)
     }
 }
 

@@ -34,12 +34,17 @@ use stream::Watched;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+/// Connections accepted one after the other before all others have their turn: a new one costs more than
+/// a push.
+const ACCEPTED_AT_ONCE: u32 = 4;
 /// Pause after an accept that failed for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The most that one read takes from a socket into memory.
 const READ_BUFFER_BYTES: usize = 512 * 1024;
 /// Requests at once on one h2 connection.
 const STREAMS: u32 = 100;
+/// Requests that were sent without waiting for answers, before others have their turn.
+const REQUESTS_IN_TURN: u32 = 4;
 const PREFACE_START: &[u8] = b"PRI";
 const PREFACE_PAUSE: Duration = Duration::from_millis(5);
 
@@ -94,7 +99,12 @@ impl Hall {
         let entry =
             Entry { rights: listener.rights, authenticate: listener.authenticate, names: None };
         let door = Door { entry, tls, handler };
+        let mut in_a_row = 0;
         loop {
+            in_a_row = (in_a_row + 1) % ACCEPTED_AT_ONCE;
+            if in_a_row == 0 {
+                tokio::task::yield_now().await;
+            }
             let accepted = tokio::select! {
                 biased;
                 () = self.closing.cancelled() => return Ok(()),
@@ -290,6 +300,7 @@ async fn drive<C: Finishes>(connection: C, progress: &Progress) {
             watching = true;
             progress.watch(context.waker());
         }
+        progress.begin_turn();
         match progress.verdict() {
             Verdict::None | Verdict::Late => {}
             Verdict::Close => return Poll::Ready(()),
@@ -361,6 +372,9 @@ async fn answer<H: Handler>(
     entry: Entry,
 ) -> Result<Response<CountedBody>, Infallible> {
     progress.begin_request(!request.body().is_end_stream());
+    if progress.requests_in_turn() > REQUESTS_IN_TURN {
+        tokio::task::yield_now().await;
+    }
     let mut counted = CountedBody { body: Body::Empty, progress: Arc::clone(&progress) };
     let (parts, body) = handler.answer(request, progress, entry).await.into_parts();
     counted.body = body;

@@ -13,6 +13,7 @@ mod journal;
 mod listen;
 mod maintain;
 mod multiproc;
+mod priority;
 mod status;
 mod telemetry;
 

@@ -9,6 +9,7 @@ pub(crate) mod snapshots;
 use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::journal::Keep;
+use crate::priority::be_nicer;
 use sidecar_store::Store;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,6 +19,8 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 const PERIOD: Duration = Duration::from_secs(1);
+/// Pushes go first.
+const NICER: i32 = 5;
 const STACK_BYTES: usize = 512 * 1024;
 
 /// The running upkeep.
@@ -36,6 +39,7 @@ impl Upkeep {
     ) -> io::Result<Upkeep> {
         let (stop, stopped) = sync_channel(1);
         let run = move || {
+            be_nicer(NICER);
             while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
                 tick(&store, &clock, &admission, &keep);
             }

@@ -303,7 +303,8 @@ impl<'a> Apply<'a> {
                 return true;
             }
         }
-        for writer in self.writers() {
+        for (n, writer) in self.writers().into_iter().enumerate() {
+            self.stager.writer_done(n);
             let (instance, draft) = first.take().unwrap_or_else(|| self.draft(writer));
             if draft.order_matters {
                 return false;

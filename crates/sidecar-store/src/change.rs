@@ -3,6 +3,7 @@
 
 use crate::catalog::Catalog;
 use crate::journal::{Journal, JournalFull, Position};
+use crate::stager::Stager;
 use crate::store::Store;
 use crate::stored::Writer;
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -80,6 +81,15 @@ impl Store {
 
     pub(crate) fn is_recorded(&self) -> bool {
         self.recording.journal.get().is_some()
+    }
+
+    /// Whether what is staged would wait for others if it were committed now: a push of a known shape for a
+    /// change that is being recorded, any other for whoever has the catalog.
+    pub fn is_busy_for(&self, stager: &Stager<'_>) -> bool {
+        match stager.is_update() {
+            true => self.is_recorded() && self.recording.order.is_locked_exclusive(),
+            false => self.catalog.is_locked(),
+        }
     }
 
     /// For a push of a known shape, before it locks its instance.

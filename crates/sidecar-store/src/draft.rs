@@ -117,6 +117,7 @@ impl Drafter<'_> {
         // A stray sample comes last: it must not push out the family that it came in.
         for strays in [false, true] {
             for (at, sample) in stager.parsed_of(self.writer) {
+                stager.sample_done(at);
                 if stager.headers[sample.header as usize].stray != strays {
                     continue;
                 }

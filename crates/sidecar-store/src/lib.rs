@@ -38,6 +38,7 @@ mod limit;
 mod maps;
 mod natives;
 mod outcome;
+mod pace;
 mod place;
 mod record;
 mod relief;
@@ -66,6 +67,7 @@ pub use journal::{Journal, JournalFull, Position};
 pub use outcome::{
     KeyState, Outcome, PushKey, PushMeta, PushTimes, Reason, Refused, Replaces, Sequence,
 };
+pub use pace::Pace;
 pub use settings::{
     Bounds, Departed, Glob, JobSettings, Limits, Match, Rule, Settings, UnknownPast,
 };

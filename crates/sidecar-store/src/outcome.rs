@@ -2,6 +2,7 @@
 
 use crate::grouping::GroupKey;
 use crate::journal::Position;
+use crate::pace::Pace;
 use crate::stager::Room;
 use sidecar_model::Temporality;
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub struct PushMeta<'a> {
     /// Whom to ask for the memory that new things take; without it there is enough. What it answered
     /// is an input of the push as the body is.
     pub room: Option<&'a dyn Room>,
+    /// Whom to tell of the push's steps.
+    pub pace: Option<&'a dyn Pace>,
     pub times: Option<PushTimes>,
     /// Kept with what the push comes to: it is there after a crash if and only if the push is.
     pub key: Option<PushKey<'a>>,

@@ -53,7 +53,8 @@ impl Apply<'_> {
         writes.scalars.reserve(draft.scalars.len());
         let start = draft.families.iter().position(|f| &*f.base == PROCESS_START);
         let mut last_wish: Option<(u32, Option<Aggregation>)> = None;
-        for scalar in &draft.scalars {
+        for (n, scalar) in draft.scalars.iter().enumerate() {
+            self.stager.sample_done(n);
             let Some(id) = families.get(scalar.family).copied().flatten() else { continue };
             let (value, wish, clearing) = {
                 let sample = &self.stager.parsed[scalar.parsed];

@@ -16,6 +16,7 @@ use crate::instance::{Instance, State};
 use crate::maps::Map;
 use crate::natives::StagedNative;
 use crate::outcome::{PushMeta, PushTimes};
+use crate::pace::Pace;
 use crate::settings::Settings;
 use crate::shape::{NO_HEADER, NO_STEP, Shape, StepRef};
 use crate::store::Store;
@@ -51,6 +52,7 @@ pub struct Stager<'s> {
     pub(crate) grouping: Option<Grouping>,
     times: Option<PushTimes>,
     room: Option<&'s dyn Room>,
+    pub(crate) pace: Option<&'s dyn Pace>,
     held: Held,
     /// The open family is one whose values are the store's own: its samples are left out.
     ignores: bool,
@@ -154,6 +156,7 @@ impl<'s> Stager<'s> {
             grouping,
             times: meta.times,
             room: meta.room,
+            pace: meta.pace,
             held: Held::default(),
             ignores: false,
             forgetful: forgetful || meta.temporality == Some(Temporality::Delta),
@@ -425,6 +428,7 @@ impl<'s> Stager<'s> {
         }
         let (raw_hash, raw_len) = raw.unwrap_or((0, 0));
         self.taken = Some(Staged::Parsed(self.parsed.len()));
+        self.sample_done(self.parsed.len());
         self.parsed.push(ParsedSample {
             header,
             writer,

@@ -175,7 +175,7 @@ impl Rooms {
             }
             Route::Accumulate { labels } => self.ingest.accumulate(request, labels, progress).await,
             Route::DeleteGroup { key, erase } => {
-                self.ingest.delete_group(&key, erase, request.uri().query()).await
+                self.ingest.delete_group(key, erase, request.uri().query()).await
             }
             Route::Groups => self.status.groups().await,
             Route::PushStatus => Ok(self.status.push_status()),
@@ -185,7 +185,7 @@ impl Rooms {
                 self.expose.scrape(request.method(), request.headers(), request.uri().query()).await
             }
             Route::Clear => self.ingest.clear().await,
-            Route::Goodbye { id, erase } => self.ingest.goodbye(&id, erase).await,
+            Route::Goodbye { id, erase } => self.ingest.goodbye(id, erase).await,
             Route::Families => self.status.families().await,
             Route::Instances => self.status.instances().await,
             Route::Series => self.status.series(request.uri().query()).await,

@@ -10,6 +10,7 @@ use crate::admission::Admission;
 use crate::clock::Clock;
 use crate::http::negotiate::{Accepted, Compression};
 use crate::journal::Keep;
+use crate::priority::be_nicer;
 use crate::telemetry::Telemetry;
 use parking_lot::{Condvar, Mutex};
 use sidecar_formats::Page;
@@ -86,7 +87,7 @@ impl Worker {
         let bench =
             Bench { queue: Arc::clone(&queue), store, clock, telemetry, admission, keep, around };
         let run = move || {
-            be_nicer();
+            be_nicer(NICER);
             bench.run();
         };
         let thread = Builder::new().name("scrape".to_owned()).stack_size(STACK_BYTES).spawn(run)?;
@@ -119,12 +120,6 @@ impl Worker {
             thread.join().unwrap_or_default();
         }
     }
-}
-
-/// On Linux a priority is a thread's own. Where it may not be lowered, it stays.
-fn be_nicer() {
-    let now = rustix::process::getpriority_process(None).unwrap_or_default();
-    rustix::process::setpriority_process(None, (now + NICER).min(19)).unwrap_or_default();
 }
 
 /// What the thread works with.

@@ -13,8 +13,9 @@ use self::coding::Coding;
 use self::expand::Output;
 use self::gather::Whole;
 use self::memory::Lease;
-use super::{Problem, Progress};
+use super::{Aside, Problem, Progress};
 use crate::config::HttpLimits;
+use crate::priority::Pace;
 use hyper::HeaderMap;
 use hyper::body::Incoming;
 use std::sync::Arc;
@@ -22,9 +23,10 @@ use std::sync::Arc;
 pub(crate) use self::drain::drain;
 pub(crate) use self::memory::BodyMemory;
 
-/// Compressed bodies up to this size are decompressed where they are received, larger ones on a
-/// thread of their own.
-const INLINE_BYTES: usize = 128 * 1024;
+/// A compressed body is decompressed where it was received if it is no longer than this, and does not
+/// become longer than that.
+const AT_ONCE_BYTES: usize = 16 * 1024;
+const AT_ONCE_TEXT_BYTES: usize = 128 * 1024;
 
 /// A whole body, decompressed.
 #[derive(Debug)]
@@ -53,6 +55,7 @@ pub(crate) async fn receive(
     headers: &HeaderMap,
     limits: &HttpLimits,
     memory: &Arc<BodyMemory>,
+    aside: &Aside,
     progress: &Progress,
 ) -> Result<Received, Problem> {
     let coding = coding::coding(headers)?;
@@ -68,16 +71,32 @@ pub(crate) async fn receive(
     }?;
     drop(reading);
     progress.has_read_body();
-    match coding {
-        None => Ok(Received { bytes, lease }),
-        Some(coding) if bytes.as_bytes().len() <= INLINE_BYTES => {
-            decompressed(coding, bytes, lease, limit_bytes)
+    let Some(coding) = coding else { return Ok(Received { bytes, lease }) };
+    if let Some(decided) = decompressed_at_once(coding, &bytes, &lease, limit_bytes) {
+        return decided;
+    }
+    aside.run(move || decompressed(coding, bytes, lease, limit_bytes)).await
+}
+
+/// `None`: it is too long for that.
+fn decompressed_at_once(
+    coding: Coding,
+    compressed: &Whole,
+    lease: &Lease,
+    limit_bytes: usize,
+) -> Option<Result<Received, Problem>> {
+    if compressed.as_bytes().len() > AT_ONCE_BYTES {
+        return None;
+    }
+    let text_bytes = limit_bytes.min(AT_ONCE_TEXT_BYTES);
+    let mut output = Output::new(lease.another(), text_bytes, Pace::Through);
+    match expand::expand(coding, compressed.as_bytes(), &mut output) {
+        Ok(()) => {
+            let (bytes, lease) = output.finish();
+            Some(Ok(Received { bytes: Whole::Gathered(bytes), lease }))
         }
-        Some(coding) => {
-            tokio::task::spawn_blocking(move || decompressed(coding, bytes, lease, limit_bytes))
-                .await
-                .unwrap_or(Err(Problem::Internal))
-        }
+        Err(Problem::BodyTooLarge { .. }) if text_bytes < limit_bytes => None,
+        Err(problem) => Some(Err(problem)),
     }
 }
 
@@ -87,7 +106,7 @@ fn decompressed(
     lease: Lease,
     limit_bytes: usize,
 ) -> Result<Received, Problem> {
-    let mut output = Output::new(lease, limit_bytes);
+    let mut output = Output::new(lease, limit_bytes, Pace::Stepping);
     expand::expand(coding, compressed.as_bytes(), &mut output)?;
     let (bytes, mut lease) = output.finish();
     lease.release(compressed.as_bytes().len());

@@ -4,8 +4,9 @@
 //! The guard looks at it a few times per limit and counts time from when it first saw a state, so
 //! a limit is never enforced early, and a busy connection pays no timer.
 
+use super::habit::Habit;
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::task::Waker;
 
 /// What the guard wants of a connection.
@@ -38,6 +39,15 @@ pub(crate) struct Progress {
     multiplexed: AtomicBool,
     verdict: AtomicU8,
     waker: Mutex<Option<Waker>>,
+    pub(crate) habit: Habit,
+    turn: Turn,
+}
+
+/// What the connection has done since it was last its turn.
+#[derive(Debug, Default)]
+struct Turn {
+    read_bytes: AtomicUsize,
+    requests: AtomicU32,
 }
 
 /// One look at a [`Progress`].
@@ -71,7 +81,22 @@ impl Progress {
         self.multiplexed.store(true, Relaxed);
     }
 
-    pub(crate) fn has_read(&self) {
+    /// It is the connection's turn.
+    pub(crate) fn begin_turn(&self) {
+        self.turn.read_bytes.store(0, Relaxed);
+        self.turn.requests.store(0, Relaxed);
+    }
+
+    pub(crate) fn read_in_turn(&self) -> usize {
+        self.turn.read_bytes.load(Relaxed)
+    }
+
+    pub(crate) fn requests_in_turn(&self) -> u32 {
+        self.turn.requests.load(Relaxed)
+    }
+
+    pub(crate) fn has_read(&self, bytes: usize) {
+        self.turn.read_bytes.fetch_add(bytes, Relaxed);
         self.transfers.fetch_add(1, Relaxed);
         self.partial.store(true, Relaxed);
     }
@@ -83,6 +108,7 @@ impl Progress {
     pub(crate) fn begin_request(&self, has_body: bool) {
         self.unread.store(has_body, Relaxed);
         self.requests.fetch_add(1, Relaxed);
+        self.turn.requests.fetch_add(1, Relaxed);
         self.active.fetch_add(1, Relaxed);
         self.partial.store(false, Relaxed);
     }

@@ -1,15 +1,15 @@
 //! Pushes in the manner of the Pushgateway: of a group, and those that are added up.
 
+use super::Ingest;
 use super::format::Format;
 use super::marks::{Marks, PUSH_TTL};
 use super::order::Order;
-use super::{Ingest, caught};
 use crate::config::PushSettings;
 use crate::http::{Answer, Problem, Progress, problem, query};
 use hyper::Request;
 use hyper::body::Incoming;
 use sidecar_model::Temporality;
-use sidecar_store::{GroupKey, Outcome, Replaces};
+use sidecar_store::{GroupKey, Outcome, Replaces, Store};
 use std::sync::Arc;
 
 impl Ingest {
@@ -48,7 +48,7 @@ impl Ingest {
     /// `DELETE /metrics/job/<job>...`: the group is gone, or never was.
     pub(crate) async fn delete_group(
         &self,
-        key: &GroupKey,
+        key: GroupKey,
         erase: bool,
         query: Option<&str>,
     ) -> Result<Answer, Problem> {
@@ -58,14 +58,14 @@ impl Ingest {
                 below = prefix(&value)?;
             }
         }
-        let now = self.clock.now();
-        let deleted = caught(|| {
+        let change = move |store: &Store, now| {
             Ok(if below {
-                self.store.delete_groups_below(key, erase, now)?
+                store.delete_groups_below(&key, erase, now)?
             } else {
-                usize::from(self.store.delete_group(key, erase, now)?)
+                usize::from(store.delete_group(&key, erase, now)?)
             })
-        })?;
+        };
+        let deleted = self.change(change).await?;
         self.keep.everything().await?;
         tracing::debug!(deleted, erase, "groups deleted");
         Ok(problem::deleted())

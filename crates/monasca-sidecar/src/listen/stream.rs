@@ -1,7 +1,8 @@
 //! A connection's socket that notes what passes, and lingers at the end.
 //!
 //! A socket that is closed while the client still sends is reset, and the answer may be lost with
-//! it. So after the last answer what still comes is read and dropped, within a limit.
+//! it. So after the last answer what still comes is read and dropped, within a limit. However much a
+//! client sends, others have their turn in between.
 
 use super::socket::Socket;
 use crate::http::Progress;
@@ -16,6 +17,8 @@ use tokio::time::Sleep;
 
 /// What is read and dropped after the last answer.
 const LINGER_BYTES: usize = 64 << 20;
+/// When this much was read, other connections have their turn first.
+const TURN_BYTES: usize = 256 * 1024;
 /// Answers up to this size are written as one run.
 const JOINED_BYTES: usize = 1024;
 const LINGER_TIME: Duration = Duration::from_secs(2);
@@ -74,10 +77,15 @@ impl AsyncRead for Watched {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.progress.read_in_turn() >= TURN_BYTES {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        if buffer.filled().len() > before {
-            self.progress.has_read();
+        let bytes = buffer.filled().len() - before;
+        if bytes > 0 {
+            self.progress.has_read(bytes);
         }
         Poll::Ready(Ok(()))
     }

@@ -72,6 +72,7 @@ impl<'s> Stager<'s> {
             times: _,
             // Whoever decodes asks.
             room: _,
+            pace: _,
             shares: _,
             // The store's.
             store: _,

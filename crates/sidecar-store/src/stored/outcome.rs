@@ -144,6 +144,7 @@ impl OwnMeta {
             // It is with what was staged, as what the room answered.
             writer: _,
             room: _,
+            pace: _,
         } = *meta;
         OwnMeta {
             sequence: sequence.map(|Sequence { epoch, n, acked }| (epoch.into(), (n, acked))),
@@ -172,6 +173,7 @@ impl OwnMeta {
             times: self.times,
             key: self.key.as_ref().map(|(key, body)| PushKey { key, body: *body }),
             room: None,
+            pace: None,
         }
     }
 }

@@ -82,6 +82,7 @@ impl Push {
             strict: self.strict,
             ttl: self.ttl_ms.map(Duration::from_millis),
             room: None,
+            pace: None,
         };
         match way {
             Way::Remembered => {

@@ -6,7 +6,9 @@
 use super::coding::Coding;
 use super::memory::Lease;
 use crate::http::Problem;
+use crate::priority::Pace;
 use flate2::{Decompress, FlushDecompress, Status};
+use sidecar_store::Pace as _;
 use snap::read::FrameDecoder;
 use std::io::Read;
 use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
@@ -34,6 +36,7 @@ pub(super) struct Output {
     lease: Lease,
     /// What the decompressor itself takes of the lease.
     held: usize,
+    pace: Pace,
 }
 
 /// Fills `output` with what `input` says.
@@ -47,8 +50,8 @@ pub(super) fn expand(coding: Coding, input: &[u8], output: &mut Output) -> Resul
 }
 
 impl Output {
-    pub(super) fn new(lease: Lease, limit_bytes: usize) -> Output {
-        Output { bytes: lease.room(), limit_bytes, lease, held: 0 }
+    pub(super) fn new(lease: Lease, limit_bytes: usize, pace: Pace) -> Output {
+        Output { bytes: lease.room(), limit_bytes, lease, held: 0, pace }
     }
 
     /// The text, and the share of memory without the decompressor's.
@@ -83,6 +86,7 @@ impl Output {
             return Err(Problem::BodyTooLarge { limit_bytes: self.limit_bytes });
         }
         self.lease.extend(written)?;
+        self.pace.step();
         Ok(written)
     }
 }

@@ -41,6 +41,11 @@ impl Lease {
         Lease { memory: Arc::clone(memory), bytes: 0, limit_bytes }
     }
 
+    /// A second share of the same memory.
+    pub(super) fn another(&self) -> Lease {
+        Lease::new(&self.memory, self.limit_bytes)
+    }
+
     /// What does not fit now may fit later; what alone is more than all may have never will.
     pub(super) fn extend(&mut self, bytes: usize) -> Result<(), Problem> {
         let before = self.memory.used.fetch_add(bytes, Relaxed);

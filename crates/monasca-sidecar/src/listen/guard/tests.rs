@@ -40,7 +40,7 @@ fn an_idle_connection_goes_after_the_idle_time() {
 #[test]
 fn half_a_head_goes_after_the_header_time() {
     let progress = Arc::new(Progress::default());
-    progress.has_read();
+    progress.has_read(1);
     assert_eq!(verdicts(&progress, &[9, 10]), [Verdict::None, Verdict::Close]);
 }
 

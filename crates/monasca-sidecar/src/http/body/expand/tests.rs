@@ -2,6 +2,7 @@ use super::super::coding::Coding;
 use super::super::memory::{BodyMemory, Lease};
 use super::{LARGEST_PIECE_BYTES, MOST_PARTS, Output, expand};
 use crate::http::Problem;
+use crate::priority::Pace;
 use flate2::Compression;
 use proptest::prelude::*;
 use std::io::Write;
@@ -57,7 +58,7 @@ struct Unpacked {
 
 fn unpack_within(coding: Coding, input: &[u8], limit: usize, memory_limit: usize) -> Unpacked {
     let memory = Arc::new(BodyMemory::default());
-    let mut output = Output::new(Lease::new(&memory, memory_limit), limit);
+    let mut output = Output::new(Lease::new(&memory, memory_limit), limit, Pace::Stepping);
     let result = expand(coding, input, &mut output);
     let room = output.bytes.capacity();
     assert!(room <= limit + 2 * LARGEST_PIECE_BYTES, "{coding:?} took {room} of {limit}");
