@@ -73,11 +73,17 @@ def scrapes(bench, name, command, series, number):
     line = {"kind": "multiproc", "server": name, "per_worker": series, "run": number}
     phases.wait_for_quiet()
     with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        with servers.Server(f"{command} --multiproc-dir '{folder}'", bench.server_cpu) as server:
-            scrape(server)
+        made, read = pathlib.Path(folder, "made"), pathlib.Path(folder, "read")
+        made.mkdir()
+        read.mkdir()
+        # Nobody but the scrapes reads meanwhile.
+        reading = f"{command} --multiproc-dir '{read}' --multiproc.compact-interval 1h"
+        with servers.Server(reading, bench.server_cpu) as server:
             with servers.on_cpu(bench.client_cpu):
-                workers = [Worker(folder, pid, series) for pid in range(1000, 1000 + WORKERS)]
+                workers = [Worker(made, pid, series) for pid in range(1000, 1000 + WORKERS)]
+            scrape(server)
+            for file in made.iterdir():
+                file.rename(read / file.name)
             line["first"] = scrape(server)
             line["steady"] = []
             for turn in range(STEADY_SCRAPES):
