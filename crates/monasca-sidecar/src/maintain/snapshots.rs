@@ -129,3 +129,42 @@ impl Desk {
         Ok(position)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Desk;
+    use crate::config::Config;
+    use crate::maintain::restore::{Begun, begin};
+    use sidecar_store::{Journal, JournalFull};
+    use std::fs::{create_dir_all, remove_dir_all};
+    use std::path::Path;
+    use std::sync::Arc;
+
+    #[test]
+    fn what_is_in_doubt_is_taken_again_behind_a_snapshot() {
+        let name = format!("doubt-{}", std::process::id());
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target").join(name);
+        create_dir_all(&directory).unwrap();
+        let mut config = Config::default();
+        config.data.directory = Some(directory.clone());
+        let Begun { store, clock, journal, .. } = begin(&config).unwrap();
+        let (store, journal) = (Arc::new(store), journal.unwrap());
+        let desk = Desk {
+            store: Arc::clone(&store),
+            clock: Arc::new(clock),
+            journal: Arc::clone(&journal),
+            telemetry: Arc::default(),
+            journal_bytes: u64::MAX,
+            at_once: false,
+        };
+        desk.look().unwrap();
+        assert_eq!(desk.telemetry.snapshots.sorted(), []);
+        journal.doubt();
+        assert_eq!(store.clear(desk.clock.now()), Err(JournalFull));
+        desk.look().unwrap();
+        assert_eq!(desk.telemetry.snapshots.sorted(), [("ok", 1)]);
+        assert_eq!(store.clear(desk.clock.now()), Ok(()));
+        journal.close().unwrap();
+        remove_dir_all(&directory).unwrap_or_default();
+    }
+}
