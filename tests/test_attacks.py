@@ -153,7 +153,7 @@ def test_pushes_of_known_series_do_not_wait_for_expensive_ones(launch, name):
     processors = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(processors)})
     try:
-        sidecar = launch()
+        sidecar = launch("--limits.max-instances", "1000000")
     finally:
         os.sched_setaffinity(0, processors)
 
@@ -162,7 +162,7 @@ def test_pushes_of_known_series_do_not_wait_for_expensive_ones(launch, name):
             for n in range(EXPENSIVE_REQUESTS):
                 body, headers = EXPENSIVE[name](f"{number}-{n}")
                 status, _ = await connection.request("POST", "/v1/ingest", body, **headers)
-                assert status in (200, 413, 429)
+                assert status in (200, 413)
 
     honest, _ = asyncio.run(beside_honest_pushes(sidecar.port, *map(attack, range(EXPENSIVE_CONNECTIONS))))
     assert honest.count > EXPENSIVE_CONNECTIONS * EXPENSIVE_REQUESTS

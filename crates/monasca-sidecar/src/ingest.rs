@@ -109,8 +109,7 @@ impl Ingest {
             body::receive(incoming, &head.headers, &limits, &self.memory, &self.aside, progress)
                 .await?;
         drop(limits);
-        let bytes = received.as_bytes().len();
-        let has_times = order.has_times();
+        let (bytes, has_times) = (received.as_bytes().len(), order.has_times());
         let applied = match self.apply_at_once(&received, &order, progress) {
             Some(decided) => decided,
             None => {
@@ -144,7 +143,11 @@ impl Ingest {
         let begun = self.clock.elapsed();
         let applied = caught(|| match self.apply(received.as_bytes(), order, Pace::Through) {
             Ok(applied) => Ok(Some(applied)),
-            Err(Stop::Refused(problem)) => Err(problem),
+            // What is refused may have cost as much as what is new.
+            Err(Stop::Refused(problem)) => {
+                progress.habit.has_surprised();
+                Err(problem)
+            }
             Err(Stop::Busy) => Ok(None),
             Err(Stop::TooMuch) => {
                 progress.habit.has_surprised();

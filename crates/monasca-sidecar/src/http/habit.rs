@@ -19,7 +19,7 @@ pub(crate) struct Habit {
     at_once_bytes: AtomicUsize,
     /// Pushes since the last surprise that repeated what was known.
     repeats: AtomicU32,
-    /// Pushes that were begun at once and then brought too much.
+    /// Pushes that were begun at once and should not have been.
     surprises: AtomicU32,
 }
 
@@ -50,7 +50,7 @@ impl Habit {
         }
     }
 
-    /// A push that was begun at once brought too much for that.
+    /// A push that was begun at once brought too much for that, or was refused.
     pub(crate) fn has_surprised(&self) {
         let surprises = self.surprises.load(Relaxed);
         self.surprises.store((surprises + 1).min(MOST_SURPRISES), Relaxed);
