@@ -4,6 +4,7 @@ The directory is written as 64 workers of an application would, and a tenth of e
 two scrapes. Each function is one run with a server of its own and gives one line of raw figures, as phases.py does.
 """
 import http.client
+import os
 import pathlib
 import tempfile
 import time
@@ -14,6 +15,11 @@ import servers
 
 WORKERS = 64
 STEADY_SCRAPES = 30
+# Files of so many dead workers, and what each has counted.
+DEAD = 5_000
+DEAD_SERIES = 200
+LIVING = 8
+FOLDED_WITHIN = 120
 BOUNDS = ("0.1", "0.5", "1.0", "2.5", "5.0", "10.0", "30.0", "60.0", "+Inf")
 # Of ten values four are counters, five parts of histograms, one is a gauge.
 TENTH = 10
@@ -96,6 +102,45 @@ def scrapes(bench, name, command, series, number):
             for worker in workers:
                 worker.close()
     line["expected"] = page_series(series)
+    return line
+
+
+def compacted(bench, name, command, number):
+    """Workers that have died long ago, whose files are folded; then scrapes beside a few that live."""
+    line = {"kind": "multiproc_compacted", "server": name, "run": number, "dead": DEAD, "per_worker": DEAD_SERIES}
+    phases.wait_for_quiet()
+    with tempfile.TemporaryDirectory() as root:
+        folder = pathlib.Path(root, "files")
+        folder.mkdir()
+        for pid in range(1, DEAD + 1):
+            mmap_files.File(folder / f"counter_{pid}.db", counters(DEAD_SERIES)).close()
+            # Nobody holds the lock: dead for certain.
+            (folder / f"monasca_alive_{pid}.lock").touch()
+        keeping = f"{command} --multiproc-dir '{folder}' --data-dir '{root}/data' --multiproc-compact " \
+            "--multiproc.compact-interval 1s"
+        with servers.Server(keeping, bench.server_cpu) as server:
+            line["with_files"] = scrape(server)
+            began = time.perf_counter()
+            while any(entry.name.startswith("counter_") for entry in os.scandir(folder)):
+                if time.perf_counter() - began > FOLDED_WITHIN or not server.alive():
+                    raise servers.ServerError("the dead workers' files are not folded")
+                time.sleep(0.1)
+            line["folded_s"] = time.perf_counter() - began
+            with servers.on_cpu(bench.client_cpu):
+                workers = [Worker(folder, pid, DEAD_SERIES) for pid in range(10_000, 10_000 + LIVING)]
+            scrape(server)
+            line["steady"] = []
+            for turn in range(STEADY_SCRAPES):
+                for worker in workers:
+                    worker.work(turn)
+                line["steady"].append(scrape(server))
+            line["rss"] = server.usage()["rss"]
+            line["series"] = line["steady"][-1]["series"]
+            line["died"] = not server.alive()
+            for worker in workers:
+                worker.close()
+    # The living have fewer counters than the dead had, of the same names.
+    line["expected"] = page_series(DEAD_SERIES) + DEAD_SERIES - 4 * (DEAD_SERIES // 10)
     return line
 
 

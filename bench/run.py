@@ -178,6 +178,8 @@ def measure_multiproc(o, bench, own, keep):
         for series in (1_000, 10_000):
             say(f"run {number} multiprocess files, {series} values for each worker")
             keep(multiproc_phases.scrapes(bench, "sidecar", own, series, number))
+        say(f"run {number} multiprocess files, compaction")
+        keep(multiproc_phases.compacted(bench, "sidecar", own, number))
 
 
 def in_process(o, keep):

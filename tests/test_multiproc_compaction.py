@@ -44,7 +44,7 @@ def see(folder, count):
 
 
 def empty(folder):
-    return eventually(lambda: not names(folder), f"no file is left: {names(folder)}")
+    return eventually(lambda: not names(folder), f"no file is left: {names(folder)}", 30)
 
 
 def counter(folder, pid, value):

@@ -21,7 +21,7 @@ const VERSION: u32 = 1;
 const BEFORE_SUM: &str = ",\"crc32c\":\"";
 const BEFORE_STATE: &str = "{\"version\":";
 /// Beyond it no worker's gauges join any more: its files stay.
-const SERIES_AT_MOST: usize = 1_000_000;
+const SERIES_AT_MOST: usize = 200_000;
 
 /// How gauges of dead workers become one value. The other modes go with their worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -22,7 +22,7 @@ use std::time::Duration;
 const STACK_BYTES: usize = 1024 * 1024;
 const PROC: &str = "/proc";
 /// A look over all processes takes at most one part of the time in so many.
-const SHARE_OF_LOOKS: u32 = 10;
+const SHARE_OF_LOOKS: u32 = 4;
 /// What was read so long ago is read again before it is looked at who is there; at a shorter interval each time.
 const FRESH: Duration = Duration::from_secs(1);
 

@@ -13,7 +13,7 @@ use std::os::fd::AsFd;
 
 pub(in crate::multiproc) const NAME: &str = "monasca_sidecar_kept.json";
 const BESIDE: &str = "monasca_sidecar_kept.json.new";
-const BYTES_AT_MOST: u64 = 256 * 1024 * 1024;
+const BYTES_AT_MOST: u64 = 64 * 1024 * 1024;
 
 #[derive(Debug, thiserror::Error)]
 pub(in crate::multiproc) enum ReadError {
