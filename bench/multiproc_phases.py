@@ -113,7 +113,7 @@ def compacted(bench, name, command, number):
         folder = pathlib.Path(root, "files")
         folder.mkdir()
         for pid in range(1, DEAD + 1):
-            mmap_files.File(folder / f"counter_{pid}.db", counters(DEAD_SERIES)).close()
+            worker_files.File(folder / f"counter_{pid}.db", counters(DEAD_SERIES)).close()
             # Nobody holds the lock: dead for certain.
             (folder / f"monasca_alive_{pid}.lock").touch()
         keeping = f"{command} --multiproc-dir '{folder}' --data-dir '{root}/data' --multiproc-compact " \
@@ -121,7 +121,7 @@ def compacted(bench, name, command, number):
         with servers.Server(keeping, bench.server_cpu) as server:
             line["with_files"] = scrape(server)
             began = time.perf_counter()
-            while any(entry.name.startswith("counter_") for entry in os.scandir(folder)):
+            while any(entry.name.startswith(("counter_", "monasca_alive_")) for entry in os.scandir(folder)):
                 if time.perf_counter() - began > FOLDED_WITHIN or not server.alive():
                     raise servers.ServerError("the dead workers' files are not folded")
                 time.sleep(0.1)

@@ -11,7 +11,7 @@ from multiproc_fleet import COMPACT, Fleet, names, samples, seen
 from sidecar import ROOT, eventually, run_binary
 
 sys.path.insert(0, str(ROOT / "bench"))
-import mmap_files  # noqa: E402
+import worker_files  # noqa: E402
 
 
 @pytest.fixture
@@ -48,13 +48,13 @@ def empty(folder):
 
 
 def counter(folder, pid, value):
-    key = mmap_files.key("jobs", "jobs_total", {"queue": "a"}, "Jobs.")
-    return mmap_files.File(folder / f"counter_{pid}.db", [(key, value)])
+    key = worker_files.key("jobs", "jobs_total", {"queue": "a"}, "Jobs.")
+    return worker_files.File(folder / f"counter_{pid}.db", [(key, value)])
 
 
 def gauge(folder, pid, value, mode):
-    key = mmap_files.key(f"g_{mode}", f"g_{mode}", {}, "Gauge.")
-    return mmap_files.File(folder / f"gauge_{mode}_{pid}.db", [(key, value)])
+    key = worker_files.key(f"g_{mode}", f"g_{mode}", {}, "Gauge.")
+    return worker_files.File(folder / f"gauge_{mode}_{pid}.db", [(key, value)])
 
 
 def jobs(sidecar):
