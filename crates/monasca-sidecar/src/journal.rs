@@ -51,6 +51,8 @@ pub(crate) struct Settings {
     pub sync: SyncLevel,
     /// A longer record gets a segment of its own length.
     pub segment_bytes: u64,
+    /// What an append waits for a segment that is being prepared: a disk that is behind, not a full one.
+    pub patience: Duration,
     pub largest_record_bytes: u32,
     /// All segments together, with the space that is reserved.
     pub largest_journal_bytes: u64,
@@ -63,6 +65,7 @@ impl Default for Settings {
         Settings {
             sync: SyncLevel::Interval(Duration::from_secs(1)),
             segment_bytes: 8 * 1024 * 1024,
+            patience: Duration::from_millis(250),
             largest_record_bytes: 128 * 1024 * 1024,
             largest_journal_bytes: 512 * 1024 * 1024,
             snapshots: 1,

@@ -21,6 +21,7 @@ fn small() -> Settings {
     Settings {
         sync: SyncLevel::Interval(Duration::from_secs(3600)),
         segment_bytes: 300,
+        patience: DEADLINE,
         largest_record_bytes: 2_000,
         largest_journal_bytes: 1 << 20,
         snapshots: 1,

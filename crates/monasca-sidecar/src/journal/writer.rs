@@ -21,10 +21,7 @@ use sidecar_store::{JournalFull, Position};
 use std::collections::VecDeque;
 use std::io;
 use std::mem::take;
-use std::time::Duration;
 
-/// What an append waits for a segment that is being prepared: a disk that is behind, not a full one.
-const PATIENCE: Duration = Duration::from_millis(250);
 /// Others may take the prepared segment first.
 const ATTEMPTS: usize = 16;
 /// A buffer is used again unless it grew beyond this.
@@ -153,7 +150,7 @@ impl Writer {
                 return None;
             }
             self.space_wanted.notify_one();
-            if self.space_changed.wait_for(state, PATIENCE).timed_out() {
+            if self.space_changed.wait_for(state, self.settings.patience).timed_out() {
                 return None;
             }
         }

@@ -1,7 +1,7 @@
 //! On a real disk.
 
 use super::super::{LocalJournal, OpenError, OsDisk, Recovery, Settings, SyncLevel};
-use super::{Records, eventually, record};
+use super::{DEADLINE, Records, eventually, record};
 use sidecar_store::{Journal, Position};
 use std::convert::Infallible;
 use std::io::Write;
@@ -52,6 +52,11 @@ fn start(path: &Path, settings: Settings) -> LocalJournal {
     read(path).2.start(settings).unwrap()
 }
 
+/// The disk may be as slow as it likes.
+fn many_segments() -> Settings {
+    Settings { segment_bytes: 64 * 1024, patience: DEADLINE, ..Settings::default() }
+}
+
 #[test]
 fn two_daemons_never_share_a_directory() {
     let folder = Folder::new();
@@ -80,7 +85,7 @@ fn nobody_else_may_look_into_the_directory() {
 #[test]
 fn what_was_flushed_is_read_back() {
     let folder = Folder::new();
-    let settings = Settings { segment_bytes: 64 * 1024, ..Settings::default() };
+    let settings = many_segments();
     let records: Records = (0..3_000).map(record).collect();
     let journal = start(&folder.0, settings);
     for record in &records {
@@ -103,7 +108,7 @@ fn what_was_flushed_is_read_back() {
 #[test]
 fn a_large_snapshot_comes_back_and_older_files_go() {
     let folder = Folder::new();
-    let settings = Settings { segment_bytes: 64 * 1024, ..Settings::default() };
+    let settings = many_segments();
     let journal = start(&folder.0, settings);
     let state: Vec<u8> = (0..9_000_000_u32).map(|n| (n % 253) as u8).collect();
     for round in 0..3_u64 {
@@ -166,7 +171,7 @@ fn at_an_interval_all_is_synced_without_being_asked() {
 #[test]
 fn threads_that_append_at_once_lose_nothing() {
     let folder = Folder::new();
-    let settings = Settings { segment_bytes: 64 * 1024, ..Settings::default() };
+    let settings = many_segments();
     let journal = start(&folder.0, settings);
     std::thread::scope(|scope| {
         for thread in 0..4_u8 {
