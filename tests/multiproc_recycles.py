@@ -106,7 +106,7 @@ class Run:
         self.check()
         alive = {f"counter_{name.split('/')[0]}.db" for name in seen(self.folder)}
         eventually(lambda: not [n for n in names(self.folder) if n in alive or "folding" in n],
-                   "the dead who were seen are folded", 30)
+                   "the dead who were seen are folded", 120)
         self.check()
         self.note_folded()
         self.sidecar.kill()

@@ -25,7 +25,7 @@ LISTENING = re.compile(r"listening.*?addr\"?[=:]\"?127\.0\.0\.1:(\d+)")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def eventually(probe, what, deadline=10.0):
+def eventually(probe, what, deadline=60.0):
     """Asks until the answer is true and returns it; after the deadline says what never came."""
     end = time.monotonic() + deadline
     while True:

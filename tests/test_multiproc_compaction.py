@@ -44,7 +44,7 @@ def see(folder, count):
 
 
 def empty(folder):
-    return eventually(lambda: not names(folder), f"no file is left: {names(folder)}", 30)
+    return eventually(lambda: not names(folder), f"no file is left: {names(folder)}", 120)
 
 
 def counter(folder, pid, value):
