@@ -128,6 +128,8 @@ async fn serve(
     let (shutdown_delay, drain_timeout) = (config.shutdown_delay, config.drain_timeout);
     let Built { hall, dispatch, web, tending, upkeep, snapshots } = build(config, prepared)?;
     let mut tasks = Tasks::default();
+    // Before anybody is accepted: who has read the address in the log finds it ready.
+    dispatch.set_ready(true);
     for listener in listeners {
         let (addr, rights) = (listener.shown.clone(), listener.listener.rights);
         let (hall, dispatch) = (Arc::clone(&hall), dispatch.clone());
@@ -143,7 +145,6 @@ async fn serve(
     tasks.spawn("guard", Arc::clone(&hall).watch());
     let follower = dispatch.clone();
     tasks.spawn("web", async move { follower.follow_web().await });
-    dispatch.set_ready(true);
 
     loop {
         tokio::select! {
