@@ -193,7 +193,7 @@ impl Ingest {
         let outcome = self.store.push(&meta, now, |stager| {
             order.format.decode(body, order.timestamps, stager).map_err(decode_problem)?;
             repeats = stager.new_bytes() <= NEW_AT_ONCE_BYTES;
-            let stop = self.stop(stager, pace, repeats);
+            let stop = self.stop(stager, &meta, pace, repeats);
             if let Some(ticket) = &ticket {
                 ticket.settle(if stop.is_some() { 0 } else { stager.new_bytes() });
             }
@@ -213,11 +213,17 @@ impl Ingest {
     }
 
     /// Why what is decoded is not applied at once.
-    fn stop(&self, stager: &Stager<'_>, pace: Pace, repeats: bool) -> Option<Stop> {
+    fn stop(
+        &self,
+        stager: &Stager<'_>,
+        meta: &PushMeta<'_>,
+        pace: Pace,
+        repeats: bool,
+    ) -> Option<Stop> {
         match (pace, repeats) {
             (Pace::Stepping, _) => None,
             (Pace::Through, false) => Some(Stop::TooMuch),
-            (Pace::Through, true) => self.store.is_busy_for(stager).then_some(Stop::Busy),
+            (Pace::Through, true) => self.store.is_busy_for(stager, meta).then_some(Stop::Busy),
         }
     }
 

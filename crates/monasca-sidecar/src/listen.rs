@@ -43,8 +43,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const READ_BUFFER_BYTES: usize = 512 * 1024;
 /// Requests at once on one h2 connection.
 const STREAMS: u32 = 100;
-/// Requests that were sent without waiting for answers, before others have their turn.
-const REQUESTS_IN_TURN: u32 = 4;
 const PREFACE_START: &[u8] = b"PRI";
 const PREFACE_PAUSE: Duration = Duration::from_millis(5);
 
@@ -295,11 +293,18 @@ async fn drive<C: Finishes>(connection: C, progress: &Progress) {
     let mut connection = pin!(connection);
     let mut finishing = false;
     let mut watching = false;
+    let mut is_behind_others = false;
     poll_fn(|context| {
         if !watching {
             watching = true;
             progress.watch(context.waker());
         }
+        // However it was woken.
+        if progress.is_turn_over() && !is_behind_others {
+            is_behind_others = true;
+            return others_first(context);
+        }
+        is_behind_others = false;
         progress.begin_turn();
         match progress.verdict() {
             Verdict::None | Verdict::Late => {}
@@ -313,6 +318,15 @@ async fn drive<C: Finishes>(connection: C, progress: &Progress) {
         connection.as_mut().poll(context).map(drop)
     })
     .await;
+}
+
+/// Pending until all others that are ready now have had their turn, those too whose bytes have arrived
+/// meanwhile: a plain wake would come before the runtime has looked for them.
+fn others_first<T>(context: &mut Context<'_>) -> Poll<T> {
+    if pin!(tokio::task::yield_now()).poll(context).is_ready() {
+        context.waker().wake_by_ref();
+    }
+    Poll::Pending
 }
 
 /// Counts one open connection.
@@ -372,7 +386,7 @@ async fn answer<H: Handler>(
     entry: Entry,
 ) -> Result<Response<CountedBody>, Infallible> {
     progress.begin_request(!request.body().is_end_stream());
-    if progress.requests_in_turn() > REQUESTS_IN_TURN {
+    if progress.is_turn_over() {
         tokio::task::yield_now().await;
     }
     let mut counted = CountedBody { body: Body::Empty, progress: Arc::clone(&progress) };

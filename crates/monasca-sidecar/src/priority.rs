@@ -27,4 +27,11 @@ impl sidecar_store::Pace for Pace {
             Pace::Stepping => yield_now(),
         }
     }
+
+    fn pause(&self) -> fn() {
+        match self {
+            Pace::Through => || {},
+            Pace::Stepping => yield_now,
+        }
+    }
 }

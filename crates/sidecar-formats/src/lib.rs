@@ -25,6 +25,9 @@ pub use error::DecodeError;
 pub use page::{Encoded, Page};
 pub use rendered::prints_one_of;
 
+/// So much at most is read for no sample without a [`sidecar_model::Sink::pause`], but for one text.
+const PAUSE_BYTES: usize = 64 * 1024;
+
 /// What becomes of the timestamps that samples are pushed with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Timestamps {

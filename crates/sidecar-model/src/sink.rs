@@ -50,6 +50,10 @@ pub struct Problem {
     pub label: Option<usize>,
 }
 
+impl Problem {
+    pub const TOO_MANY_LABELS: Problem = Problem { kind: ProblemKind::TooManyLabels, label: None };
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProblemKind {
     #[error("the name is empty")]
@@ -119,6 +123,12 @@ pub struct Mark {
 /// Takes in what a decoder reads. Order of calls: for each family a header (followed or parsed),
 /// then its samples.
 pub trait Sink {
+    /// A decoder reads no more labels of a sample: it refuses it with [`Problem::TOO_MANY_LABELS`].
+    fn most_labels(&self) -> usize;
+
+    /// What a decoder calls now and then while it reads much that is no sample: others may go first then.
+    fn pause(&self) -> fn();
+
     /// Length in bytes of the header that came at this place last time; 0: nothing remembered.
     fn next_header_len(&self) -> usize;
 

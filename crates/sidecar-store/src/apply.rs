@@ -231,6 +231,7 @@ impl<'a> Apply<'a> {
             catalog: self.catalog,
             settings: &self.settings,
             declared: &mut self.declared,
+            leaving: &self.leaving,
             writer,
             known,
             written_families: OnceCell::new(),

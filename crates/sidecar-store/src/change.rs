@@ -3,6 +3,7 @@
 
 use crate::catalog::Catalog;
 use crate::journal::{Journal, JournalFull, Position};
+use crate::outcome::PushMeta;
 use crate::stager::Stager;
 use crate::store::Store;
 use crate::stored::Writer;
@@ -85,8 +86,13 @@ impl Store {
 
     /// Whether what is staged would wait for others if it were committed now: a push of a known shape for a
     /// change that is being recorded, any other for whoever has the catalog.
-    pub fn is_busy_for(&self, stager: &Stager<'_>) -> bool {
-        match stager.is_update() {
+    pub fn is_busy_for(&self, stager: &Stager<'_>, meta: &PushMeta<'_>) -> bool {
+        let is_usual = match stager.known_writer(meta).map(|writer| writer.body.try_lock()) {
+            Some(Some(body)) => self.is_usual(stager, meta, &body),
+            Some(None) => return true,
+            None => false,
+        };
+        match is_usual {
             true => self.is_recorded() && self.recording.order.is_locked_exclusive(),
             false => self.catalog.is_locked(),
         }

@@ -99,6 +99,8 @@ pub(crate) struct Drafter<'a> {
     pub(crate) catalog: &'a Catalog,
     pub(crate) settings: &'a Settings,
     pub(crate) declared: &'a mut Declared,
+    /// Families that have given way to writers of the same push; they are there until all is written.
+    pub(crate) leaving: &'a [u32],
     /// Index among the stager's writers.
     pub(crate) writer: u32,
     /// Staged positions of this writer.
@@ -262,7 +264,8 @@ impl Drafter<'_> {
             return Err(reason);
         }
         let in_the_way = |id: u32, other: &Family| {
-            self.is_held_by_others(id, other, body) || self.writes(id, body)
+            !self.leaving.contains(&id)
+                && (self.is_held_by_others(id, other, body) || self.writes(id, body))
         };
         self.catalog.make_way(names, family, in_the_way)
     }

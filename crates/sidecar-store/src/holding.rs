@@ -50,7 +50,9 @@ impl Apply<'_> {
             if holds(body, *id) {
                 body.watch.forget();
             }
-            self.leaving.push(*id);
+            if !self.leaving.contains(id) {
+                self.leaving.push(*id);
+            }
         }
         let FamilyDraft { metric_type, base, suffixed, .. } = family;
         match family.existing {

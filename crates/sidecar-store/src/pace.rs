@@ -13,6 +13,9 @@ const WRITERS: usize = 16;
 /// other instances go on meanwhile.
 pub trait Pace: fmt::Debug {
     fn step(&self);
+
+    /// What is to be called between two steps of reading, when nothing is locked.
+    fn pause(&self) -> fn();
 }
 
 impl Stager<'_> {

@@ -37,7 +37,8 @@ impl Apply<'_> {
         for id in self.leaving.clone() {
             self.catalog.remove_family(id);
         }
-        for written in std::mem::take(&mut self.written) {
+        for (n, written) in std::mem::take(&mut self.written).into_iter().enumerate() {
+            self.stager.writer_done(n);
             if catch_unwind(AssertUnwindSafe(|| self.settle(&written))).is_err() {
                 self.store.doubt();
                 written.instance.body.lock().under_way = false;

@@ -40,6 +40,9 @@ use std::sync::Arc;
 /// The writer index of delta samples: they have no instance.
 pub(crate) const ACCUMULATOR: u32 = u32::MAX;
 
+/// Labels of a sample that are read at least, also where the limit is lower.
+const LABELS_READ: usize = 1024;
+
 /// Sink for one body; made by [`Store::push`].
 #[derive(Debug)]
 pub struct Stager<'s> {
@@ -458,6 +461,15 @@ fn canonical_value(value: f64) -> f64 {
 }
 
 impl Sink for Stager<'_> {
+    /// A series that is known stays when the limit is lowered, so its labels are read.
+    fn most_labels(&self) -> usize {
+        self.settings.limits.labels_per_series.max(LABELS_READ)
+    }
+
+    fn pause(&self) -> fn() {
+        self.pace.map_or(|| {}, Pace::pause)
+    }
+
     #[inline]
     fn next_header_len(&self) -> usize {
         let Some(primary) = &self.primary else { return 0 };

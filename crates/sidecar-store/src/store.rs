@@ -120,35 +120,17 @@ impl Store {
         meta: &PushMeta<'_>,
         now: Tick,
     ) -> Option<Outcome> {
-        if !stager.repeats_known_shape() || meta.is_final || meta.key.is_some() {
-            return None;
-        }
-        let primary = stager.primary.as_mut()?;
-        let instance = primary.instance.as_ref()?;
-        if !matches!(instance.role, WriterRole::Identified | WriterRole::Group) {
-            return None;
-        }
+        let instance = Arc::clone(stager.known_writer(meta)?);
         let _beside_others = self.beside_others();
         let mut body = instance.body.lock();
-        let usual = body.state == State::Live
-            && !body.under_way
-            && body.generation == primary.generation
-            && body.watch.is_quiet()
-            && body.peaks_are_idle()
-            && body.windows.is_settled(self.windows_changed.load(Ordering::Acquire))
-            && (meta.replaces == Replaces::Nothing || stager.known.len() == body.positions());
-        if !usual {
+        if !self.is_usual(stager, meta, &body) {
             return None;
         }
-        match (&body.sequence, meta.sequence) {
-            (Some((epoch, n)), Some(pushed)) if **epoch == *pushed.epoch => {
-                if pushed.n <= *n {
-                    self.counters.late_pushes.add(1);
-                    return Some(Outcome { late: true, ..Outcome::default() });
-                }
-            }
-            (_, None) => {}
-            (Some(_) | None, Some(_)) => return None,
+        if let (Some((_, n)), Some(pushed)) = (&body.sequence, meta.sequence)
+            && pushed.n <= *n
+        {
+            self.counters.late_pushes.add(1);
+            return Some(Outcome { late: true, ..Outcome::default() });
         }
         let writes = body.known_writes(&stager.known)?;
         let exemplars = of_known(&stager.exemplars, &stager.known);
@@ -160,7 +142,7 @@ impl Store {
             times: meta.times,
         };
         let record = |out: &mut Writer<'_>| {
-            push.put_with(instance, &body, &writes.values, &exemplars, out);
+            push.put_with(&instance, &body, &writes.values, &exemplars, out);
         };
         let Ok(recorded) = self.record(record) else {
             return Some(Outcome { journal_full: true, ..Outcome::default() });
@@ -169,13 +151,31 @@ impl Store {
         for (position, exemplar) in &exemplars {
             body.note_exemplar(*position, push.number, exemplar);
         }
-        if !stager.links.is_empty() {
+        if let Some(primary) = stager.primary.as_mut().filter(|_| !stager.links.is_empty()) {
             primary.shape = Arc::default();
             body.learn_order(&stager.links);
         }
         drop(body);
         self.counters.non_finite_sums.add(writes.non_finite_sums);
         Some(Outcome { samples: stager.known.len() as u64, recorded, ..Outcome::default() })
+    }
+
+    /// Whether the writer of [`Stager::known_writer`] is as it was when the push was read, and nothing needs
+    /// the catalog.
+    pub(crate) fn is_usual(&self, stager: &Stager<'_>, meta: &PushMeta<'_>, body: &Body) -> bool {
+        let is_next = match (&body.sequence, meta.sequence) {
+            (_, None) => true,
+            (Some((epoch, _)), Some(pushed)) => **epoch == *pushed.epoch,
+            (None, Some(_)) => false,
+        };
+        is_next
+            && body.state == State::Live
+            && !body.under_way
+            && stager.primary.as_ref().is_some_and(|known| known.generation == body.generation)
+            && body.watch.is_quiet()
+            && body.peaks_are_idle()
+            && body.windows.is_settled(self.windows_changed.load(Ordering::Acquire))
+            && (meta.replaces == Replaces::Nothing || stager.known.len() == body.positions())
     }
 
     /// The record is told, so a bug in between is no way back: what is missing is done.
@@ -343,6 +343,13 @@ impl Store {
 }
 
 impl Stager<'_> {
+    /// The one writer of a push that repeats what it sent before and asks for nothing more.
+    pub(crate) fn known_writer(&self, meta: &PushMeta<'_>) -> Option<&Arc<Instance>> {
+        let is_plain = self.repeats_known_shape() && !meta.is_final && meta.key.is_none();
+        let instance = self.primary.as_ref().filter(|_| is_plain)?.instance.as_ref()?;
+        matches!(instance.role, WriterRole::Identified | WriterRole::Group).then_some(instance)
+    }
+
     /// Nothing of the body is new, and all of it is one identified writer's.
     fn repeats_known_shape(&self) -> bool {
         self.parsed.is_empty()

@@ -39,7 +39,7 @@ impl Meanwhile<'_> {
         let answer = Cell::new(false);
         let asked = self.store.push(&PushMeta::default(), now(), |stager| {
             ingest_json::decode(body.as_bytes(), stager).map_err(drop)?;
-            answer.set(self.store.is_busy_for(stager));
+            answer.set(self.store.is_busy_for(stager, &PushMeta::default()));
             Err(())
         });
         assert_eq!(asked.map(drop), Err(()), "nothing is applied");
@@ -48,6 +48,10 @@ impl Meanwhile<'_> {
 }
 
 impl Pace for Meanwhile<'_> {
+    fn pause(&self) -> fn() {
+        || {}
+    }
+
     fn step(&self) {
         self.steps.set(self.steps.get() + 1);
         let known = honest_body(self.steps.get());

@@ -164,6 +164,16 @@ fn the_only_holder_may_change_the_type_and_the_family_starts_at_zero() {
     daemon.shows("t_total 2");
 }
 
+#[test]
+fn the_names_of_a_family_that_gives_way_are_free_for_all_writers_of_the_push() {
+    let mut daemon = Daemon::new();
+    daemon.push("a", "latency_count 3\nlatency_bucket{le=\"+Inf\"} 3");
+    let counter = "latency_total{_id=\"a\",kind=\"gauge\"} 1";
+    let gauge = "latency_count{_id=\"b\",kind=\"gauge\"} 2";
+    assert_eq!(daemon.push("", &format!("{counter}\n{gauge}")).refused, []);
+    daemon.shows("latency_total{kind=\"gauge\"} 1\nlatency_count{kind=\"gauge\"} 2");
+}
+
 // ---- restart, return, baseline
 
 #[test]

@@ -9,6 +9,10 @@ use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::task::Waker;
 
+/// What a connection reads in one turn, and how many requests it begins.
+const TURN_BYTES: usize = 256 * 1024;
+const TURN_REQUESTS: u32 = 4;
+
 /// What the guard wants of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 pub(crate) enum Verdict {
@@ -87,12 +91,15 @@ impl Progress {
         self.turn.requests.store(0, Relaxed);
     }
 
-    pub(crate) fn read_in_turn(&self) -> usize {
-        self.turn.read_bytes.load(Relaxed)
+    /// Others are to have theirs now.
+    pub(crate) fn is_turn_over(&self) -> bool {
+        let Turn { read_bytes, requests } = &self.turn;
+        read_bytes.load(Relaxed) >= TURN_BYTES || requests.load(Relaxed) > TURN_REQUESTS
     }
 
-    pub(crate) fn requests_in_turn(&self) -> u32 {
-        self.turn.requests.load(Relaxed)
+    /// What is read and dropped takes time, too.
+    pub(crate) fn has_dropped(&self, bytes: usize) {
+        self.turn.read_bytes.fetch_add(bytes, Relaxed);
     }
 
     pub(crate) fn has_read(&self, bytes: usize) {

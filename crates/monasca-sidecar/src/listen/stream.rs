@@ -17,8 +17,6 @@ use tokio::time::Sleep;
 
 /// What is read and dropped after the last answer.
 const LINGER_BYTES: usize = 64 << 20;
-/// When this much was read, other connections have their turn first.
-const TURN_BYTES: usize = 256 * 1024;
 /// Answers up to this size are written as one run.
 const JOINED_BYTES: usize = 1024;
 const LINGER_TIME: Duration = Duration::from_secs(2);
@@ -40,9 +38,19 @@ struct Ending {
 
 impl Ending {
     /// Reads and drops; ready when the client has stopped or a limit is reached.
-    fn poll(&mut self, stream: &mut Socket, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll(
+        &mut self,
+        stream: &mut Socket,
+        progress: &Progress,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         let mut scratch = [0; LINGER_STEP_BYTES];
         while self.left_bytes > 0 && self.deadline.as_mut().poll(context).is_pending() {
+            if progress.is_turn_over() {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            progress.has_dropped(LINGER_STEP_BYTES);
             let mut buffer = ReadBuf::new(&mut scratch);
             ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer))?;
             if buffer.filled().is_empty() {
@@ -77,7 +85,7 @@ impl AsyncRead for Watched {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.progress.read_in_turn() >= TURN_BYTES {
+        if self.progress.is_turn_over() {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -127,7 +135,7 @@ impl AsyncWrite for Watched {
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if let Some(ending) = &mut this.ending {
-            return ending.poll(&mut this.stream, context);
+            return ending.poll(&mut this.stream, &this.progress, context);
         }
         ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
         if !this.progress.is_unread() {
@@ -135,6 +143,6 @@ impl AsyncWrite for Watched {
         }
         let deadline = Box::pin(tokio::time::sleep(LINGER_TIME));
         let ending = this.ending.insert(Ending { left_bytes: LINGER_BYTES, deadline });
-        ending.poll(&mut this.stream, context)
+        ending.poll(&mut this.stream, &this.progress, context)
     }
 }

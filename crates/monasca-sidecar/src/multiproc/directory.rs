@@ -251,6 +251,14 @@ impl Directory {
         self.leaving.retain(|id| tools.store.depart(id, tools.clock.now()).is_err());
     }
 
+    /// As if the time had passed for what was refused.
+    #[cfg(test)]
+    pub(super) fn be_due(&mut self) {
+        for again_at in self.workers.values_mut().filter_map(|worker| worker.again_at.as_mut()) {
+            *again_at = std::time::Duration::ZERO;
+        }
+    }
+
     /// Counts that the directory could not be read, and says so when that is new.
     fn complain(&mut self, tools: &Tools, error: Errno) {
         tools.telemetry.multiproc.faults.add(Fault::Unreadable(error).code(), 1);

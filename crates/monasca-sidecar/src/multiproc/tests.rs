@@ -1,3 +1,4 @@
+use super::directory::Directory;
 use super::{Multiproc, directory};
 use crate::admission::Admission;
 use crate::clock::Clock;
@@ -198,4 +199,22 @@ fn a_directory_that_goes_takes_its_workers_along() {
     assert_eq!(reading.page(), ["g 5", "jobs_total 1"]);
     remove_dir_all(&folder.0).unwrap();
     assert_eq!((reading.page(), reading.live()), (vec!["jobs_total 1".to_owned()], 0));
+}
+
+#[test]
+fn what_was_refused_is_offered_again_when_it_is_due_and_not_before() {
+    let (holder, other) = (Scratch::new(), Scratch::new());
+    let reading = Reading::of(&[&holder.0, &other.0]);
+    holder.write("gauge_livesum_1.db", &[(r#"["jobs", "jobs", {}, ""]"#, 5.0)]);
+    assert_eq!(reading.page(), ["jobs 5"]);
+    other.jobs("2", 1.0);
+    let (jobs, calls) =
+        (r#"["jobs", "jobs_total", {}, ""]"#, r#"["calls", "calls_total", {}, ""]"#);
+    other.write("counter_3.db", &[(jobs, 10.0), (calls, 2.0)]);
+    assert_eq!(reading.page(), ["calls_total 2", "jobs 5"]);
+    remove_file(holder.0.join("gauge_livesum_1.db")).unwrap();
+    assert_eq!(reading.page(), ["calls_total 2"]);
+    assert_eq!(reading.page(), ["calls_total 2"], "not due");
+    reading.multiproc.reader.lock().directories.iter_mut().for_each(Directory::be_due);
+    assert_eq!(reading.page(), ["calls_total 2", "jobs_total 11"]);
 }

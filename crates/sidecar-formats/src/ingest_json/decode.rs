@@ -13,7 +13,7 @@ use sidecar_model::{SampleParts, Sink};
 /// Gives `sink` what the body says. After an error the sink holds a part of it.
 pub fn decode<S: Sink>(body: &[u8], sink: &mut S) -> Result<(), DecodeError> {
     let mut reader = Reader {
-        scan: Scanner::new(body),
+        scan: Scanner::pausing(body, sink.pause()),
         sink,
         parts: SampleParts::default(),
         family: None,

@@ -106,6 +106,7 @@ impl<'a, S: Sink> Reader<'a, '_, S> {
             (Some((name, _)), _) => fault.in_field("labels.", name),
             (None, ProblemKind::EmptyName | ProblemKind::NameTooLong) => fault.in_field("", "name"),
             (None, ProblemKind::BadDelta) => fault.in_field("", "value"),
+            (None, ProblemKind::TooManyLabels) => fault.in_field("", "labels"),
             (None, _) => fault,
         })
     }
@@ -131,7 +132,10 @@ impl<'a, S: Sink> Reader<'a, '_, S> {
                     raw_end = Some(self.scan.at);
                     value = Some(in_field("value", read_value(&mut self.scan))?);
                 }
-                Field::Labels => in_field("labels", read_labels(&mut self.scan, &mut self.parts))?,
+                Field::Labels => {
+                    let most = self.sink.most_labels();
+                    in_field("labels", read_labels(&mut self.scan, &mut self.parts, most))?;
+                }
                 Field::Name(field) => {
                     if let Some(name) = self.scan.plain_text() {
                         self.parts.name = Some(Cow::Borrowed(name));
@@ -223,8 +227,8 @@ fn read_value(scan: &mut Scanner<'_>) -> Read<f64> {
     scan.fault(Reason::BadValue)
 }
 
-/// At the value of `labels`: reads them into `parts`, a repeated key's last one.
-fn read_labels<'a>(scan: &mut Scanner<'a>, parts: &mut SampleParts<'a>) -> Read<()> {
+/// At the value of `labels`: reads them into `parts`, a repeated key's last one; no more than `most` keys.
+fn read_labels<'a>(scan: &mut Scanner<'a>, parts: &mut SampleParts<'a>, most: usize) -> Read<()> {
     let start = scan.at;
     let labels = &mut parts.labels;
     labels.clear();
@@ -248,6 +252,14 @@ fn read_labels<'a>(scan: &mut Scanner<'a>, parts: &mut SampleParts<'a>) -> Read<
             let (name, value) = read_label(scan)?;
             alike |= seen.may_have(&name);
             labels.push((name, value));
+        }
+        // As many again before the next look: what repeated keys cost does not grow with their number.
+        if labels.len() > most.saturating_mul(2) {
+            drop_repeated(labels);
+            if labels.len() > most {
+                scan.at = start;
+                return scan.fault(Reason::Sink(Problem::TOO_MANY_LABELS));
+            }
         }
         more = scan.more(b'}')?;
     }

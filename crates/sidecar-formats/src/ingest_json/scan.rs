@@ -4,6 +4,7 @@
 
 use super::MAX_DEPTH;
 use super::error::{Fault, Read, Reason};
+use crate::PAUSE_BYTES;
 use crate::number;
 use crate::quoted;
 use std::borrow::Cow;
@@ -20,6 +21,7 @@ pub(super) struct Scanner<'a> {
     /// A part of the body that is known to be UTF-8, and where it begins.
     window: &'a str,
     window_start: usize,
+    pause: fn(),
 }
 
 /// Where a string stands between its quotes.
@@ -32,7 +34,12 @@ pub(super) struct RawText {
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(body: &'a [u8]) -> Scanner<'a> {
-        Scanner { body, at: 0, window: "", window_start: 0 }
+        Scanner::pausing(body, || {})
+    }
+
+    /// `pause` is called between parts of what is skipped.
+    pub(super) fn pausing(body: &'a [u8], pause: fn()) -> Scanner<'a> {
+        Scanner { body, at: 0, window: "", window_start: 0, pause }
     }
 
     #[cold]
@@ -145,7 +152,12 @@ impl<'a> Scanner<'a> {
         // One bit for each open level: set for an object.
         let mut objects = 0_u64;
         let mut open = 0_u32;
+        let mut pause_at = self.at + PAUSE_BYTES;
         loop {
+            if self.at >= pause_at {
+                pause_at = self.at + PAUSE_BYTES;
+                (self.pause)();
+            }
             match self.peek() {
                 Some(bracket @ (b'{' | b'[')) => {
                     if depth + open >= MAX_DEPTH {

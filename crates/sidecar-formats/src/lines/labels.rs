@@ -3,7 +3,7 @@
 use super::{Fault, Grammar, Lines, Read, Reason};
 use crate::quoted;
 use crate::seen_names::SeenNames;
-use sidecar_model::SampleParts;
+use sidecar_model::{Problem, SampleParts};
 use std::borrow::Cow;
 
 /// Up to this many labels, looking for a repeated name compares each with each.
@@ -13,9 +13,9 @@ type Label<'a> = (Cow<'a, str>, Cow<'a, str>);
 
 impl<'a, G: Grammar> Lines<'a, G> {
     /// Behind the brace: reads the labels into `parts`, and the name where it stands among them;
-    /// goes behind the closing brace.
+    /// goes behind the closing brace. Behind more than `most` labels it stops.
     #[inline]
-    pub(crate) fn labels(&mut self, parts: &mut SampleParts<'a>) -> Read<()> {
+    pub(crate) fn labels(&mut self, parts: &mut SampleParts<'a>, most: usize) -> Read<()> {
         let start = self.at;
         let (mut seen, mut alike) = (SeenNames::default(), false);
         self.optional_blanks();
@@ -30,6 +30,9 @@ impl<'a, G: Grammar> Lines<'a, G> {
             } else if let Some((name, value)) = self.label_or_name(parts)? {
                 alike |= seen.may_have(&name);
                 parts.labels.push((name, value));
+            }
+            if parts.labels.len() > most {
+                return Fault::at(Reason::Sink(Problem::TOO_MANY_LABELS), start);
             }
             self.optional_blanks();
             if self.eat(b'}') {

@@ -7,10 +7,10 @@ mod block;
 mod names;
 mod points;
 
-use crate::Timestamps;
 use crate::error::DecodeError;
 use crate::lines::{Fault, Grammar, Lines, Read, Reason, refused, token_len};
 use crate::number::parse_f64;
+use crate::{PAUSE_BYTES, Timestamps};
 use block::{Block, Part, read_block};
 use names::Names;
 use points::{Place, Point, Points};
@@ -83,7 +83,12 @@ struct Exemplar {
 
 impl<'a, S: Sink> Reader<'a, '_, S> {
     fn document(&mut self) -> Read<()> {
+        let (pause, mut pause_at) = (self.sink.pause(), PAUSE_BYTES);
         loop {
+            if self.lines.at >= pause_at {
+                pause_at = self.lines.at + PAUSE_BYTES;
+                pause();
+            }
             match self.lines.peek() {
                 Some(b'#') if self.end()? => break,
                 Some(b'#') => {
@@ -200,7 +205,7 @@ impl<'a, S: Sink> Reader<'a, '_, S> {
             self.parts.name = Some(Cow::Borrowed(name));
         }
         if lines.eat(b'{') {
-            lines.labels(&mut self.parts)?;
+            lines.labels(&mut self.parts, self.sink.most_labels())?;
             if self.parts.name.is_none() {
                 return Fault::at(Reason::NameMissing, start);
             }
@@ -265,7 +270,7 @@ impl<'a, S: Sink> Reader<'a, '_, S> {
         if !self.lines.eat(b'{') {
             return self.lines.fault(Reason::BadExemplar("an exemplar must begin with {"));
         }
-        self.lines.labels(&mut self.exemplar)?;
+        self.lines.labels(&mut self.exemplar, MAX_EXEMPLAR_CHARS)?;
         let labels = self.exemplar.labels.iter();
         let chars: usize =
             labels.map(|(name, value)| name.chars().count() + value.chars().count()).sum();

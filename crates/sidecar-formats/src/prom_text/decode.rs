@@ -10,9 +10,9 @@
 //! other families there are.
 
 use super::families::{Families, Family, plain_block_name, read_block};
-use crate::Timestamps;
 use crate::error::DecodeError;
 use crate::lines::{Fault, Grammar, Lines, Read, Reason, refused, token_len, value_at};
+use crate::{PAUSE_BYTES, Timestamps};
 use sidecar_model::{FamilyHeader, Problem, SampleParts, Sink};
 use std::borrow::Cow;
 
@@ -59,9 +59,14 @@ struct Reader<'a, 's, S> {
 
 impl<'a, S: Sink> Reader<'a, '_, S> {
     fn document(&mut self) -> Read<()> {
+        let (pause, mut pause_at) = (self.sink.pause(), PAUSE_BYTES);
         loop {
             if self.open.is_some() && self.known_sample() {
                 continue;
+            }
+            if self.lines.at >= pause_at {
+                pause_at = self.lines.at + PAUSE_BYTES;
+                pause();
             }
             self.lines.skip_blanks();
             match self.lines.peek() {
@@ -231,7 +236,7 @@ impl<'a, S: Sink> Reader<'a, '_, S> {
             lines.skip_blanks();
         }
         if lines.eat(b'{') {
-            lines.labels(&mut self.parts)?;
+            lines.labels(&mut self.parts, self.sink.most_labels())?;
             if self.parts.name.is_none() {
                 return Fault::at(Reason::NameMissing, start);
             }

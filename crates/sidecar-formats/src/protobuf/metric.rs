@@ -103,7 +103,7 @@ impl<'a, S: Sink> Reader<'a, '_, S> {
         own: u32,
         word: &'static str,
     ) -> Read<Parts<'a>> {
-        let leading = leading_labels(metric)?;
+        let leading = leading_labels(metric, self.sink.most_labels())?;
         let mut fields = Fields::of(metric.get(leading..).unwrap_or_default());
         let (mut message, mut late_labels, mut others) = (None, false, false);
         while let Some((number, value)) = fields.next()? {
@@ -131,6 +131,7 @@ impl<'a, S: Sink> Reader<'a, '_, S> {
 
     /// Reads all labels of a metric into the scratch.
     pub(super) fn read_labels(&mut self, metric: &'a [u8]) -> Read<()> {
+        let most = self.sink.most_labels();
         let labels = &mut self.parts.labels;
         labels.clear();
         let mut fields = Fields::of(metric);
@@ -138,6 +139,9 @@ impl<'a, S: Sink> Reader<'a, '_, S> {
             if number == metric::LABEL {
                 let (name, value) = label_pair(value)?;
                 labels.push((Cow::Borrowed(name), Cow::Borrowed(value)));
+                if labels.len() > most {
+                    return Err(Reason::Sink(Problem::TOO_MANY_LABELS));
+                }
             }
         }
         Ok(())
@@ -210,9 +214,13 @@ fn all_of(mut bytes: &[u8]) -> Option<&[u8]> {
 }
 
 /// How many bytes the labels take that the metric begins with.
-fn leading_labels(metric: &[u8]) -> Read<usize> {
-    let mut rest = metric;
+fn leading_labels(metric: &[u8], most: usize) -> Read<usize> {
+    let (mut rest, mut count) = (metric, 0);
     while let Some((&LABEL_TAG, mut label)) = rest.split_first() {
+        count += 1;
+        if count > most {
+            return Err(Reason::Sink(Problem::TOO_MANY_LABELS));
+        }
         delimited(&mut label)?;
         rest = label;
     }

@@ -76,6 +76,14 @@ impl Recorder {
 const MAX_LABELS: usize = 6;
 
 impl Sink for Recorder {
+    fn most_labels(&self) -> usize {
+        2 * MAX_LABELS
+    }
+
+    fn pause(&self) -> fn() {
+        || {}
+    }
+
     fn next_header_len(&self) -> usize {
         self.memory.get(self.got.families.len()).map_or(0, |family| family.raw.len())
     }

@@ -27,6 +27,14 @@ impl WithExemplars {
 }
 
 impl Sink for WithExemplars {
+    fn most_labels(&self) -> usize {
+        self.inner.most_labels()
+    }
+
+    fn pause(&self) -> fn() {
+        self.inner.pause()
+    }
+
     fn next_header_len(&self) -> usize {
         self.inner.next_header_len()
     }

@@ -100,6 +100,14 @@ fn checked(sample: &SampleParts<'_>) -> Result<(), Problem> {
 }
 
 impl Sink for Recorder {
+    fn most_labels(&self) -> usize {
+        2 * MAX_LABELS
+    }
+
+    fn pause(&self) -> fn() {
+        || {}
+    }
+
     fn next_header_len(&self) -> usize {
         self.memory.get(self.got.families.len()).map_or(0, |family| family.raw.len())
     }
