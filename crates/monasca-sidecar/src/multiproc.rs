@@ -30,6 +30,7 @@ use deeds::{Deeds, OsDeeds};
 use directory::{Directory, Reading};
 use layouts::Layouts;
 use parking_lot::Mutex;
+use rustix::process::{Resource, getrlimit};
 use sidecar_store::Store;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -125,12 +126,14 @@ impl Reader {
         if self.read_at.is_none() {
             depart_strangers(tools, settings);
         }
+        let left_handles = kept_handles(self.directories.len());
         for directory in &mut self.directories {
             directory.read(&mut Reading {
                 tools,
                 limits: settings.limits,
                 layouts: &mut self.layouts,
                 buffer: &mut self.buffer,
+                left_handles,
             });
         }
         self.layouts.forget_unused();
@@ -149,6 +152,13 @@ impl Reader {
         counts.files.set(sum(Directory::files));
         counts.faulty_files.set(sum(Directory::faulty_files));
     }
+}
+
+/// How many files of each directory stay open from read to read: of all a part of what the process may open.
+fn kept_handles(directories: usize) -> usize {
+    const MOST: usize = 1024;
+    let limit = getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok());
+    limit.map_or(MOST, |limit| MOST.min(limit / 4)) / directories.max(1)
 }
 
 /// Workers of directories that are no longer read: nobody else would ever end them.

@@ -5,7 +5,7 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use foldhash::fast::FixedState;
-use sidecar_formats::mmap_file::{Extra, FileKind, Layout, Offer, Values};
+use sidecar_formats::mmap_file::{Difference, Extra, FileKind, Layout, Offer, Values};
 use sidecar_model::{
     ExemplarParts, FamilyHeader, Mark, NativeHistogram, Problem, SampleParts, Sink,
 };
@@ -174,11 +174,10 @@ fn read(criterion: &mut Criterion) {
     group.bench_function("fits", |bencher| {
         bencher.iter(|| assert!(layout.fits(black_box(&bytes), kind)));
     });
-    group.bench_function("agrees", |bencher| {
-        bencher.iter(|| assert!(layout.agrees(black_box(&bytes))));
-    });
     group.bench_function("compare", |bencher| {
-        bencher.iter(|| assert_eq!(layout.compare(black_box(&bytes), &last).changed, 0));
+        bencher.iter(|| {
+            assert_eq!(layout.compare(black_box(&bytes), &last), Some(Difference::default()))
+        });
     });
     group.bench_function("keep", |bencher| {
         bencher.iter(|| layout.keep(black_box(&bytes), &mut last));

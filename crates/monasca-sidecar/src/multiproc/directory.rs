@@ -4,7 +4,7 @@ mod fold;
 
 use super::Tools;
 use super::fault::Fault;
-use super::folder::Folder;
+use super::folder::{Folder, Listed};
 use super::folding::Named;
 use super::kept;
 use super::kept::shown::ShownKept;
@@ -13,10 +13,8 @@ use super::models::Models;
 use super::newest::Newest;
 use super::worker::{Shared, Shows, Worker};
 use crate::config::{MultiprocDirectory, MultiprocLimits};
-use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::CStr;
 use std::path::PathBuf;
 
 pub(super) use fold::{Leaver, Roll, Rolled};
@@ -59,6 +57,8 @@ pub(super) struct Reading<'a> {
     pub(super) limits: MultiprocLimits,
     pub(super) layouts: &'a mut Layouts,
     pub(super) buffer: &'a mut Vec<u8>,
+    /// So many files may stay open.
+    pub(super) left_handles: usize,
 }
 
 /// As it stands in ids. With other labels its series are others, so its workers are.
@@ -117,7 +117,7 @@ impl Directory {
 
     /// `each` is told of every worker when its files are in the buffer.
     fn read_and(&mut self, reading: &mut Reading<'_>, each: &mut dyn FnMut(&str, &Worker, &[u8])) {
-        let Reading { tools, limits, layouts, buffer } = reading;
+        let Reading { tools, limits, layouts, buffer, left_handles } = reading;
         let (tools, limits) = (*tools, *limits);
         self.round = self.round.wrapping_add(1);
         let folder = match Folder::open(&self.path) {
@@ -149,6 +149,7 @@ impl Directory {
             layouts,
             buffer,
             left_bytes: limits.total_bytes,
+            left_handles: *left_handles,
             newest: &mut self.newest,
             models: &mut self.models,
         };
@@ -183,7 +184,8 @@ impl Directory {
         let mut room = limits.files.saturating_sub(self.files());
         let mut left_out = 0;
         let mut has_kept = false;
-        let mut note = |name: &CStr, found: FileType| {
+        let mut note = |listed: Listed<'_>| {
+            let name = listed.name;
             let Some(named) = name.to_str().ok().and_then(Named::parse) else {
                 has_kept |= name.to_bytes() == kept::file::NAME.as_bytes();
                 return;
@@ -192,11 +194,10 @@ impl Directory {
             if self.gone.contains(&*key) {
                 return;
             }
-            let is_regular = matches!(found, FileType::RegularFile | FileType::Unknown);
             // One that could be renamed in part only has both kinds of names.
             for key in [&*key, named.pid] {
                 if let Some(worker) = self.workers.get_mut(key)
-                    && worker.sees_again(name, is_regular, self.round)
+                    && worker.sees_again(listed, self.round)
                 {
                     return;
                 }
@@ -211,7 +212,7 @@ impl Directory {
                 None => Worker::new(named.pid.into()),
             };
             let worker = self.workers.entry(key.as_ref().into()).or_insert_with(new);
-            worker.sees_new(name, named.kind, is_regular, self.round);
+            worker.sees_new(listed, named.kind, self.round);
         };
         folder.list(&mut note)?;
         self.kept.look(folder, has_kept, &self.path);

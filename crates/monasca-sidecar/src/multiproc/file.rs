@@ -3,7 +3,7 @@
 //! A file that cannot be read takes no part: what the store has of it stays.
 
 use super::fault::Fault;
-use super::folder::{Folder, Identity};
+use super::folder::{Folder, Identity, Listed, Opened};
 use super::worker::Shared;
 use sidecar_formats::DecodeError;
 use sidecar_formats::mmap_file::{Difference, FileKind, FileName, Layout, Offered, Values};
@@ -16,6 +16,11 @@ pub(super) struct WorkerFile {
     pub(super) kind: FileKind,
     name: CString,
     is_regular: bool,
+    /// As the name was listed last.
+    inode: u64,
+    /// It stays open from read to read, as long as its name is listed with its number: nobody else gets that
+    /// meanwhile.
+    opened: Option<Opened>,
     /// The read that saw its name last.
     round: u32,
     pub(super) identity: Option<Identity>,
@@ -44,11 +49,13 @@ pub(super) enum Found {
 }
 
 impl WorkerFile {
-    pub(super) fn new(name: &CStr, kind: FileKind, is_regular: bool, round: u32) -> WorkerFile {
+    pub(super) fn new(listed: Listed<'_>, kind: FileKind, round: u32) -> WorkerFile {
         WorkerFile {
             kind,
-            name: name.to_owned(),
-            is_regular,
+            name: listed.name.to_owned(),
+            is_regular: listed.is_regular,
+            inode: listed.inode,
+            opened: None,
             round,
             identity: None,
             layout: None,
@@ -78,11 +85,12 @@ impl WorkerFile {
     }
 
     /// Whether the name is this file's; it is there in this round then.
-    pub(super) fn is_called(&mut self, name: &CStr, is_regular: bool, round: u32) -> bool {
-        let is_it = *self.name == *name;
+    pub(super) fn is_called(&mut self, listed: Listed<'_>, round: u32) -> bool {
+        let is_it = *self.name == *listed.name;
         if is_it {
             self.round = round;
-            self.is_regular = is_regular;
+            self.is_regular = listed.is_regular;
+            self.inode = listed.inode;
         }
         is_it
     }
@@ -165,7 +173,10 @@ impl WorkerFile {
         if !self.is_regular {
             return Err(Fault::NotRegular);
         }
-        let opened = folder.open_file(&self.name)?;
+        let opened = match self.opened.take().filter(|opened| opened.identity.inode == self.inode) {
+            Some(opened) => opened,
+            None => folder.open_file(&self.name)?,
+        };
         if self.identity != Some(opened.identity) {
             self.identity = Some(opened.identity);
             self.layout = None;
@@ -180,20 +191,27 @@ impl WorkerFile {
                 return Err(Fault::TooMuch);
             }
             let bytes = shared.buffer.get(at..at + used).unwrap_or_default();
-            let layout = match self.layout.take_if(|layout| layout.agrees(bytes)) {
-                Some(known) => known,
+            let layout = self.layout.as_ref();
+            self.difference = match layout.and_then(|known| known.compare(bytes, &self.values)) {
+                Some(difference) => difference,
                 None => {
                     self.has_new_keys = true;
+                    self.layout = None;
                     let metric = self.metric();
-                    shared.layouts.of(bytes, self.kind, metric).map_err(Fault::Format)?
+                    let made =
+                        shared.layouts.of(bytes, self.kind, metric).map_err(Fault::Format)?;
+                    let made = self.layout.insert(made);
+                    made.compare(bytes, &self.values).unwrap_or_default()
                 }
             };
-            self.difference = layout.compare(bytes, &self.values);
-            self.layout = Some(layout);
             expected = used;
             if is_last || !self.difference.fell {
                 break;
             }
+        }
+        if opened.identity.inode == self.inode && shared.left_handles > 0 {
+            shared.left_handles -= 1;
+            self.opened = Some(opened);
         }
         Ok(expected)
     }

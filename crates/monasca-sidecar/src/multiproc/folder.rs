@@ -13,8 +13,6 @@ use std::path::Path;
 
 /// What is read at first of a file that was never read.
 const FIRST_READ_BYTES: usize = 64 * 1024;
-/// Added to what was used last time, so that a file that grew a little takes one read.
-const GROWTH_BYTES: usize = 4 * 1024;
 const NANOS: u64 = 1_000_000_000;
 
 /// Which file it is, whatever it is called.
@@ -24,6 +22,14 @@ pub(super) struct Identity {
     pub(super) born: u64,
     pub(super) inode: u64,
     pub(super) device: u64,
+}
+
+/// A name in a directory, and what it stands for as far as the listing says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Listed<'a> {
+    pub(super) name: &'a CStr,
+    pub(super) is_regular: bool,
+    pub(super) inode: u64,
 }
 
 /// A directory that is open.
@@ -53,10 +59,11 @@ impl Folder {
     }
 
     /// Calls `each` for every name.
-    pub(super) fn list(&self, mut each: impl FnMut(&CStr, FileType)) -> Result<(), Errno> {
+    pub(super) fn list(&self, mut each: impl FnMut(Listed<'_>)) -> Result<(), Errno> {
         for entry in Dir::read_from(&self.handle)? {
             let entry = entry?;
-            each(entry.file_name(), entry.file_type());
+            let is_regular = matches!(entry.file_type(), FileType::RegularFile | FileType::Unknown);
+            each(Listed { name: entry.file_name(), is_regular, inode: entry.ino() });
         }
         Ok(())
     }
@@ -88,7 +95,7 @@ impl Opened {
         expected: usize,
         limit_bytes: usize,
     ) -> Result<usize, Fault> {
-        let first = if expected == 0 { FIRST_READ_BYTES } else { expected + GROWTH_BYTES };
+        let first = if expected == 0 { FIRST_READ_BYTES } else { expected };
         let first = first.min(limit_bytes.max(HEAD_BYTES));
         let mut filled = self.fill(buffer, at, 0, first)?;
         let head = buffer.get(at..at + filled.min(HEAD_BYTES)).unwrap_or_default();

@@ -8,7 +8,7 @@ mod place;
 
 use super::directory::{Directory, Leaver, Reading, Roll};
 use super::processes::{Look, Processes, Wanted};
-use super::{Multiproc, Reader, Tools};
+use super::{Multiproc, Reader, Tools, kept_handles};
 use place::{Place, Work};
 use std::collections::BTreeSet;
 use std::io;
@@ -153,9 +153,10 @@ impl Multiproc {
     fn read_last(&self, at: usize, wanted: &BTreeSet<&str>) -> Vec<Leaver> {
         let mut reader = self.reader.lock();
         let Reader { directories, layouts, buffer, .. } = &mut *reader;
+        let left_handles = kept_handles(directories.len());
         let Some(directory) = directories.get_mut(at) else { return Vec::new() };
         let (tools, limits) = (&self.tools, self.settings.limits);
-        directory.read_last(wanted, &mut Reading { tools, limits, layouts, buffer })
+        directory.read_last(wanted, &mut Reading { tools, limits, layouts, buffer, left_handles })
     }
 }
 

@@ -7,7 +7,7 @@ use crate::journal::Keep;
 use crate::telemetry::Telemetry;
 use sidecar_formats::prom_text::TextEncoder;
 use sidecar_store::{Settings, Store};
-use std::fs::{create_dir, remove_dir_all, remove_file};
+use std::fs::{create_dir, remove_dir_all, remove_file, rename};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -217,4 +217,22 @@ fn what_was_refused_is_offered_again_when_it_is_due_and_not_before() {
     assert_eq!(reading.page(), ["calls_total 2"], "not due");
     reading.multiproc.reader.lock().directories.iter_mut().for_each(Directory::be_due);
     assert_eq!(reading.page(), ["calls_total 2", "jobs_total 11"]);
+}
+
+#[test]
+fn a_file_that_stays_open_is_not_taken_for_one_that_came_in_its_place() {
+    let scratch = Scratch::new();
+    let reading = Reading::of(&[&scratch.0]);
+    scratch.jobs("1", 5.0);
+    assert_eq!(reading.page(), ["jobs_total 5"]);
+    scratch.jobs("1", 6.0);
+    assert_eq!(reading.page(), ["jobs_total 6"]);
+    scratch.jobs("other", 3.0);
+    rename(scratch.0.join("counter_other.db"), scratch.0.join("counter_1.db")).unwrap();
+    assert_eq!(reading.page(), ["jobs_total 9"]);
+    remove_file(scratch.0.join("counter_1.db")).unwrap();
+    scratch.jobs("1", 1.0);
+    assert_eq!(reading.page(), ["jobs_total 10"]);
+    scratch.jobs("1", 2.0);
+    assert_eq!((reading.page(), reading.live()), (vec!["jobs_total 11".to_owned()], 1));
 }

@@ -5,14 +5,13 @@
 
 use super::Tools;
 use super::file::{Found, WorkerFile, metric_of};
-use super::folder::{Folder, Identity};
+use super::folder::{Folder, Identity, Listed};
 use super::layouts::Layouts;
 use super::models::Models;
 use super::newest::Newest;
 use crate::config::MultiprocLimits;
 use sidecar_formats::mmap_file::{FileKind, Layout};
 use sidecar_store::Standing;
-use std::ffi::CStr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +31,8 @@ pub(super) struct Shared<'a> {
     pub(super) buffer: &'a mut Vec<u8>,
     /// Of `multiproc.max_total`.
     pub(super) left_bytes: usize,
+    /// So many files may stay open.
+    pub(super) left_handles: usize,
     pub(super) newest: &'a mut Newest,
     pub(super) models: &'a mut Models,
 }
@@ -171,14 +172,14 @@ impl Worker {
     }
 
     /// Whether the name is that of a known file.
-    pub(super) fn sees_again(&mut self, name: &CStr, is_regular: bool, round: u32) -> bool {
-        self.files.iter_mut().any(|file| file.is_called(name, is_regular, round))
+    pub(super) fn sees_again(&mut self, listed: Listed<'_>, round: u32) -> bool {
+        self.files.iter_mut().any(|file| file.is_called(listed, round))
     }
 
-    pub(super) fn sees_new(&mut self, name: &CStr, kind: FileKind, is_regular: bool, round: u32) {
-        let place = (kind, metric_of(name));
+    pub(super) fn sees_new(&mut self, listed: Listed<'_>, kind: FileKind, round: u32) {
+        let place = (kind, metric_of(listed.name));
         let at = self.files.partition_point(|file| (file.kind, file.metric()) < place);
-        self.files.insert(at, WorkerFile::new(name, kind, is_regular, round));
+        self.files.insert(at, WorkerFile::new(listed, kind, round));
     }
 
     /// Reads its files and pushes what is new in them. Without any it leaves.

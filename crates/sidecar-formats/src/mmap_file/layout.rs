@@ -225,26 +225,30 @@ impl Layout {
         metric == self.metric.as_ref().map_or("", |metric| &metric.name) && self.fits(bytes, kind)
     }
 
-    /// Whether keys of the same lengths stand where they stood: a cheap check of the same file.
-    pub fn agrees(&self, bytes: &[u8]) -> bool {
-        bytes.len() == self.used && self.entries.iter().all(|entry| has_length(*entry, bytes))
-    }
-
-    /// What is new since `last`.
-    pub fn compare(&self, bytes: &[u8], last: &Values) -> Difference {
+    /// What is new since `last`. `None`: where keys stood there are none of the same lengths now, so the
+    /// file has other keys. A cheap check of what was the same file, not of another one.
+    pub fn compare(&self, bytes: &[u8], last: &Values) -> Option<Difference> {
+        if bytes.len() != self.used {
+            return None;
+        }
         let Some(last) = self.last(last) else {
-            return Difference { changed: self.len() - self.left_out, fell: false };
+            let agrees = self.entries.iter().all(|entry| has_length(*entry, bytes));
+            let changed = self.len() - self.left_out;
+            return agrees.then_some(Difference { changed, fell: false });
         };
         let mut changed = 0;
         let mut fell = false;
         for (entry, last) in self.entries.iter().zip(last) {
+            if !has_length(*entry, bytes) {
+                return None;
+            }
             let now = entry.value_bits(bytes).unwrap_or(*last);
             if now != *last && !entry.marks.has(Marks::LEFT_OUT) {
                 changed += 1;
                 fell |= f64::from_bits(now) < f64::from_bits(*last);
             }
         }
-        Difference { changed, fell: fell && self.metric_type().is_cumulative() }
+        Some(Difference { changed, fell: fell && self.metric_type().is_cumulative() })
     }
 
     /// Keeps the values as what they were last time, when they have been taken in.

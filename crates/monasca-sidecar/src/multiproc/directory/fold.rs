@@ -199,7 +199,7 @@ fn leaver(key: &str, worker: &Worker, buffer: &[u8]) -> Option<Leaver> {
         names.push(file.name_text()?.to_owned());
         let (layout, bytes) = file.content(buffer)?;
         let FileKind::Gauge(mode) = file.kind else {
-            if layout.compare(bytes, &file.values).changed > 0 {
+            if layout.compare(bytes, &file.values)?.changed > 0 {
                 return None;
             }
             continue;

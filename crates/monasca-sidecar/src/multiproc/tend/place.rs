@@ -304,8 +304,8 @@ impl Place {
 /// Lock files of processes that are dead and have no files.
 fn sweep_locks(folder: &Folder, roll: &Roll, work: &Work<'_>) -> io::Result<()> {
     let mut unused = Vec::new();
-    folder.list(|name, _| {
-        let pid = name.to_str().ok().and_then(locks::pid_of);
+    folder.list(|listed| {
+        let pid = listed.name.to_str().ok().and_then(locks::pid_of);
         unused.extend(pid.filter(|pid| !roll.pids.contains(*pid)).map(str::to_owned));
     })?;
     for pid in unused {
