@@ -173,7 +173,7 @@ impl WorkerFile {
         if !self.is_regular {
             return Err(Fault::NotRegular);
         }
-        let opened = match self.opened.take().filter(|opened| opened.identity.inode == self.inode) {
+        let opened = match self.opened.take().filter(|opened| folder.lists(self.inode, opened)) {
             Some(opened) => opened,
             None => folder.open_file(&self.name)?,
         };
@@ -209,7 +209,7 @@ impl WorkerFile {
                 break;
             }
         }
-        if opened.identity.inode == self.inode && shared.left_handles > 0 {
+        if folder.lists(self.inode, &opened) && shared.left_handles > 0 {
             shared.left_handles -= 1;
             self.opened = Some(opened);
         }

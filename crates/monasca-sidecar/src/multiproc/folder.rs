@@ -5,7 +5,7 @@
 
 use super::fault::Fault;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, StatxFlags, openat, statx};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Statx, StatxFlags, openat, statx};
 use rustix::io::{Errno, pread};
 use sidecar_formats::mmap_file::{self, HEAD_BYTES};
 use std::ffi::CStr;
@@ -36,6 +36,7 @@ pub(super) struct Listed<'a> {
 #[derive(Debug)]
 pub(super) struct Folder {
     handle: OwnedFd,
+    device: u64,
 }
 
 impl AsFd for Folder {
@@ -55,7 +56,14 @@ impl Folder {
     pub(super) fn open(path: &Path) -> Result<Folder, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let handle = openat(rustix::fs::CWD, path, flags, Mode::empty())?;
-        Ok(Folder { handle })
+        let device = device_of(&statx(&handle, c"", AtFlags::EMPTY_PATH, StatxFlags::empty())?);
+        Ok(Folder { handle, device })
+    }
+
+    /// Whether a name that is listed with this inode still stands for the open file.
+    pub(super) fn lists(&self, inode: u64, opened: &Opened) -> bool {
+        let Identity { inode: own, device, .. } = opened.identity;
+        inode == own && device == self.device
     }
 
     /// Calls `each` for every name.
@@ -76,12 +84,14 @@ impl Folder {
         if FileType::from_raw_mode(found.stx_mode.into()) != FileType::RegularFile {
             return Err(Fault::NotRegular);
         }
-        let device = (u64::from(found.stx_dev_major) << 32) | u64::from(found.stx_dev_minor);
         let is_dated = StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::BTIME);
         let seconds = u64::try_from(found.stx_btime.tv_sec).unwrap_or_default();
         let nanos = u64::from(found.stx_btime.tv_nsec);
         let born = if is_dated { seconds.saturating_mul(NANOS).saturating_add(nanos) } else { 0 };
-        Ok(Opened { handle, identity: Identity { born, inode: found.stx_ino, device } })
+        Ok(Opened {
+            handle,
+            identity: Identity { born, inode: found.stx_ino, device: device_of(&found) },
+        })
     }
 }
 
@@ -131,6 +141,10 @@ impl Opened {
         }
         Ok(filled - from)
     }
+}
+
+fn device_of(found: &Statx) -> u64 {
+    (u64::from(found.stx_dev_major) << 32) | u64::from(found.stx_dev_minor)
 }
 
 /// Why there is no file behind a name that was listed.
