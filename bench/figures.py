@@ -11,6 +11,7 @@ PHASES_OF = {
     "pages": ("fill", "openmetrics", "protobuf", "openmetrics_gzip", "protobuf_gzip"),
     "groups": ("fill", "first", "full", "empty"),
     "journal": ("fill", "fill_free", "kept", "not_kept"),
+    "snapshots": ("fill", "fill_quiet", "writing", "quiet"),
     "restarts": ("fill", "from_records", "from_snapshot"),
     "commits": ("fill", "steady"),
 }
@@ -82,6 +83,13 @@ def full_against_empty(l):
 def commits_against_loop(l):
     """The median turn, each beside the loop that followed it."""
     return statistics.median(turn["commits_per_s"] / loop for turn, loop in zip(l["steady"], l["loop"]))
+
+
+def writing_against_quiet(l):
+    """The median turn, each beside the one without; only turns in which a snapshot was written."""
+    turns = [(writing, quiet) for writing, quiet in zip(l["writing"], l["quiet"]) if writing["snapshots"] and not quiet["snapshots"]]
+    ratios = [writing["latency_ms"]["p99"] / quiet["latency_ms"]["p99"] for writing, quiet in turns]
+    return statistics.median(ratios) if ratios else None
 
 
 def tail_ratio(percentile):
@@ -160,6 +168,8 @@ def journal_rows():
     return [
         Row("W1 with a journal (sync 1s), against without", "ratio", 0.7, 0.9,
             lambda s: s.best("W1 journal", kept_against_not), higher=True, null=False),
+        Row("push p99 in W2 while snapshots are written, against without", "ratio", 2, None,
+            lambda s: s.best("W2 snapshots", writing_against_quiet, min), null=False),
         Row("commits per second of W4 (sync always), against a bare loop", "ratio", 0.5, None,
             lambda s: s.best("W4 always", commits_against_loop), higher=True, null=False),
         Row(start.format("a snapshot"), "ms", 2000, 500,

@@ -20,6 +20,7 @@ COMMIT_SECONDS = 2
 LOOP_SECONDS = 1
 LOOP_BYTES = 64 << 20
 PREFIX = "monasca_sidecar_"
+SNAPSHOTS = "snapshot_duration_seconds_count"
 
 
 def beside(bench, name, command):
@@ -36,6 +37,28 @@ def beside(bench, name, command):
                 line["kept"].append(bench.phase(kept, push + [TURN_SECONDS]))
                 line["not_kept"].append(bench.phase(free, push + [TURN_SECONDS]))
             line["died"] = not (kept.alive() and free.alive())
+    return line
+
+
+def snapshots(bench, name, command):
+    """W2 to a server that writes one snapshot after the other and to one that writes none, in turn."""
+    line = {"kind": "snapshots", "server": name, "workload": "W2 snapshots", "run": 1, "writing": [], "quiet": []}
+    phases.wait_for_quiet()
+    with tempfile.TemporaryDirectory() as folder:
+        def keeping(where, size):
+            return f"{command} --data-dir '{folder}/{where}' --journal-size {size}"
+
+        with servers.Server(keeping("often", "1MiB"), bench.server_cpu) as writing, \
+                servers.Server(keeping("never", "8GiB"), bench.server_cpu) as quiet:
+            push = ["--mode", "json", "--workload", "W2", "--max-seconds"]
+            line["fill"] = bench.phase(writing, push + [phases.FILL_SECONDS, "--fill"])
+            line["fill_quiet"] = bench.phase(quiet, push + [phases.FILL_SECONDS, "--fill"])
+            for _ in range(TURNS):
+                for server, turns in ((writing, line["writing"]), (quiet, line["quiet"])):
+                    before = own_metrics(server.addr)[SNAPSHOTS]
+                    turns.append(bench.phase(server, push + [TURN_SECONDS]))
+                    turns[-1]["snapshots"] = own_metrics(server.addr)[SNAPSHOTS] - before
+            line["died"] = not (writing.alive() and quiet.alive())
     return line
 
 

@@ -91,11 +91,7 @@ def scrapes(bench, name, command, series, number):
             for file in made.iterdir():
                 file.rename(read / file.name)
             line["first"] = scrape(server)
-            line["steady"] = []
-            for turn in range(STEADY_SCRAPES):
-                for worker in workers:
-                    worker.work(turn)
-                line["steady"].append(scrape(server))
+            line["steady"] = list(steady(server, workers))
             line["rss"] = server.usage()["rss"]
             line["series"] = line["steady"][-1].pop("series")
             line["died"] = not server.alive()
@@ -129,11 +125,7 @@ def compacted(bench, name, command, number):
             with servers.on_cpu(bench.client_cpu):
                 workers = [Worker(folder, pid, DEAD_SERIES) for pid in range(10_000, 10_000 + LIVING)]
             scrape(server)
-            line["steady"] = []
-            for turn in range(STEADY_SCRAPES):
-                for worker in workers:
-                    worker.work(turn)
-                line["steady"].append(scrape(server))
+            line["steady"] = list(steady(server, workers))
             line["rss"] = server.usage()["rss"]
             line["series"] = line["steady"][-1]["series"]
             line["died"] = not server.alive()
@@ -142,6 +134,14 @@ def compacted(bench, name, command, number):
     # The living have fewer counters than the dead had, of the same names.
     line["expected"] = page_series(DEAD_SERIES) + DEAD_SERIES - 4 * (DEAD_SERIES // 10)
     return line
+
+
+def steady(server, workers):
+    """A scrape behind each turn of work."""
+    for turn in range(STEADY_SCRAPES):
+        for worker in workers:
+            worker.work(turn)
+        yield scrape(server)
 
 
 def page_series(series):

@@ -165,6 +165,7 @@ def measure_journal(o, bench, own, keep):
     """What it costs to keep the state, of the chosen workloads."""
     for workload, what, measure in (
             ("W1", "beside a journal", journal_phases.beside),
+            ("W2", "while snapshots are written", journal_phases.snapshots),
             ("W3", "found again", journal_phases.restarts),
             ("W4", "synced before the answer", journal_phases.commits)):
         if workload in o.workloads:
