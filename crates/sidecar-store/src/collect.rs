@@ -223,15 +223,7 @@ impl Collector {
 
     fn scan_created(&mut self, catalog: &Catalog, body: &Body) {
         for (at, target) in body.targets.iter().enumerate() {
-            if target.kind() != Kind::Created {
-                continue;
-            }
-            let dated = body.targets[target.index() as usize];
-            let series = match dated.kind() {
-                Kind::Part => body.groups[dated.index() as usize].series,
-                Kind::Cumulative => dated.index(),
-                Kind::Gauge | Kind::Created => continue,
-            };
+            let Some(series) = body.dated_by(*target) else { continue };
             if let Some(merged) = catalog.merged_id(series)
                 && catalog.merged[merged as usize].identified == 0
             {

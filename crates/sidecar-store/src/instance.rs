@@ -309,6 +309,19 @@ pub(crate) fn duration_tenths(wait: Duration) -> u32 {
 }
 
 impl Body {
+    /// The series whose beginning a position tells.
+    pub(crate) fn dated_by(&self, target: Target) -> Option<u32> {
+        if target.kind() != Kind::Created {
+            return None;
+        }
+        let dated = self.targets[target.index() as usize];
+        match dated.kind() {
+            Kind::Part => Some(self.groups[dated.index() as usize].series),
+            Kind::Cumulative => Some(dated.index()),
+            Kind::Gauge | Kind::Created => None,
+        }
+    }
+
     /// What known positions come to when nothing about them is unusual: no counter falls or is not a
     /// number, no process began anew, every histogram is whole, nothing stands twice. In the order of
     /// positions. `None`: the push needs the catalog.

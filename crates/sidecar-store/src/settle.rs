@@ -90,16 +90,11 @@ impl Apply<'_> {
     fn date_merged(&mut self, body: &Body, writes: &Writes) {
         for (position, value) in &writes.scalars {
             let target = body.targets[*position as usize];
-            if target.kind() != Kind::Created || target.index() < writes.first_new {
-                continue;
+            if let Some(series) = body.dated_by(target)
+                && target.index() >= writes.first_new
+            {
+                self.catalog.date(series, *value);
             }
-            let dated = body.targets[target.index() as usize];
-            let series = match dated.kind() {
-                Kind::Part => body.groups[dated.index() as usize].series,
-                Kind::Cumulative => dated.index(),
-                Kind::Gauge | Kind::Created => continue,
-            };
-            self.catalog.date(series, *value);
         }
     }
 
