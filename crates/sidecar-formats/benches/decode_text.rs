@@ -95,15 +95,7 @@ impl Memory {
 }
 
 impl Sink for Memory {
-    fn most_labels(&self) -> usize {
-        usize::MAX
-    }
-
     #[inline]
-    fn pause(&self) -> fn() {
-        || {}
-    }
-
     fn next_header_len(&self) -> usize {
         self.headers.get(self.header).map_or(0, |h| h.0)
     }

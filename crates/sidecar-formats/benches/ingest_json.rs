@@ -81,15 +81,7 @@ impl Memory {
 }
 
 impl Sink for Memory {
-    fn most_labels(&self) -> usize {
-        usize::MAX
-    }
-
     #[inline]
-    fn pause(&self) -> fn() {
-        || {}
-    }
-
     fn next_header_len(&self) -> usize {
         self.headers.get(self.header).map_or(0, |h| h.0)
     }
@@ -165,14 +157,6 @@ impl Sink for Memory {
 struct Nothing;
 
 impl Sink for Nothing {
-    fn most_labels(&self) -> usize {
-        usize::MAX
-    }
-
-    fn pause(&self) -> fn() {
-        || {}
-    }
-
     fn next_header_len(&self) -> usize {
         0
     }

@@ -72,15 +72,7 @@ impl Memory {
 }
 
 impl Sink for Memory {
-    fn most_labels(&self) -> usize {
-        usize::MAX
-    }
-
     #[inline]
-    fn pause(&self) -> fn() {
-        || {}
-    }
-
     fn next_header_len(&self) -> usize {
         let next = self.samples.get(self.sample).map(|s| s.1).filter(|next| *next != self.header);
         next.and_then(|next| self.headers.get(usize::from(next))).map_or(0, |h| h.0)

@@ -124,10 +124,14 @@ pub struct Mark {
 /// then its samples.
 pub trait Sink {
     /// A decoder reads no more labels of a sample: it refuses it with [`Problem::TOO_MANY_LABELS`].
-    fn most_labels(&self) -> usize;
+    fn most_labels(&self) -> usize {
+        usize::MAX
+    }
 
     /// What a decoder calls now and then while it reads much that is no sample: others may go first then.
-    fn pause(&self) -> fn();
+    fn pause(&self) -> fn() {
+        || {}
+    }
 
     /// Length in bytes of the header that came at this place last time; 0: nothing remembered.
     fn next_header_len(&self) -> usize;

@@ -15,7 +15,9 @@ pub trait Pace: fmt::Debug {
     fn step(&self);
 
     /// What is to be called between two steps of reading, when nothing is locked.
-    fn pause(&self) -> fn();
+    fn pause(&self) -> fn() {
+        || {}
+    }
 }
 
 impl Stager<'_> {

@@ -48,10 +48,6 @@ impl Meanwhile<'_> {
 }
 
 impl Pace for Meanwhile<'_> {
-    fn pause(&self) -> fn() {
-        || {}
-    }
-
     fn step(&self) {
         self.steps.set(self.steps.get() + 1);
         let known = honest_body(self.steps.get());

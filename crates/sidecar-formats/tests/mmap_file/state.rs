@@ -71,14 +71,6 @@ impl State {
 }
 
 impl Sink for State {
-    fn most_labels(&self) -> usize {
-        usize::MAX
-    }
-
-    fn pause(&self) -> fn() {
-        || {}
-    }
-
     fn next_header_len(&self) -> usize {
         let header = self.expected().map(|step| &step.header);
         header.filter(|header| **header != self.header.0).map_or(0, Vec::len)

@@ -104,10 +104,6 @@ impl Sink for Recorder {
         2 * MAX_LABELS
     }
 
-    fn pause(&self) -> fn() {
-        || {}
-    }
-
     fn next_header_len(&self) -> usize {
         self.memory.get(self.got.families.len()).map_or(0, |family| family.raw.len())
     }
