@@ -1,5 +1,5 @@
 # run: the server. test: installs what the tests need and is missing, then runs all of them.
-# bench: measures everything (about 20 minutes, on an otherwise idle machine). crash, recycles, soak: long runs of crashes and of churn.
+# bench: measures everything (about 25 minutes, on an otherwise idle machine). crash, recycles, soak: long runs of crashes and of churn.
 
 SHELL := bash
 PYTHON ?= python3
